@@ -7,16 +7,7 @@ use imprimatur_proto::telemetry::v1::{
     AdhesionAid, FaultFamily, MaterialFamily, Outcome, ReadingSource, StopPhase,
 };
 
-/// Seconds since 1970-01-01 UTC by the agent's clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnixSeconds(pub u64);
-
-impl UnixSeconds {
-    /// The UTC date, in whole days since 1970-01-01.
-    pub fn date(self) -> u32 {
-        u32::try_from(self.0 / 86_400).unwrap_or(u32::MAX)
-    }
-}
+pub use imprimatur_runtime::UnixSeconds;
 
 /// One thing that a source said at one moment.
 #[derive(Clone, Debug, PartialEq)]

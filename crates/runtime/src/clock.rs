@@ -1,0 +1,159 @@
+//! Time: instants in whole seconds, UTC dates, and the one place that reads the wall clock.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Seconds in a UTC day.
+const DAY: u64 = 86_400;
+
+/// Seconds since 1970-01-01 UTC.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+pub struct UnixSeconds(pub u64);
+
+impl UnixSeconds {
+    /// The UTC date.
+    pub fn date(self) -> UtcDate {
+        UtcDate(u32::try_from(self.0 / DAY).unwrap_or(u32::MAX))
+    }
+}
+
+/// A UTC date: whole days since 1970-01-01. Written `2026-11-21`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+pub struct UtcDate(pub u32);
+
+/// A text that is no date.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no date; write it as YYYY-MM-DD")]
+pub struct NotADate(pub String);
+
+impl UtcDate {
+    /// The month of the date, `year * 100 + month`, for example 202611: the pseudonym epoch.
+    pub fn month(self) -> u32 {
+        let date = self.calendar();
+        u32::try_from(date.year()).unwrap_or(0) * 100 + u32::from(u8::from(date.month()))
+    }
+
+    /// The instant at which the date begins.
+    pub fn start(self) -> UnixSeconds {
+        UnixSeconds(u64::from(self.0) * DAY)
+    }
+
+    fn calendar(self) -> time::Date {
+        let days = i64::from(self.0);
+        time::macros::date!(1970 - 01 - 01)
+            .checked_add(time::Duration::days(days))
+            .unwrap_or(time::Date::MAX)
+    }
+}
+
+impl fmt::Display for UtcDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let date = self.calendar();
+        write!(f, "{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
+    }
+}
+
+impl FromStr for UtcDate {
+    type Err = NotADate;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let format = time::macros::format_description!("[year]-[month]-[day]");
+        let refuse = || NotADate(text.to_owned());
+        let date = time::Date::parse(text, format).map_err(|_unparsable| refuse())?;
+        let days = (date - time::macros::date!(1970 - 01 - 01)).whole_days();
+        u32::try_from(days).map(UtcDate).map_err(|_before_1970| refuse())
+    }
+}
+
+/// Gives the time. Everything takes one of these; only [`SystemClock`] reads the wall.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The present.
+    fn now(&self) -> UnixSeconds;
+
+    /// Today's UTC date.
+    fn today(&self) -> UtcDate {
+        self.now().date()
+    }
+}
+
+/// The wall clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl SystemClock {
+    /// The wall clock, ready to be shared.
+    pub fn shared() -> Arc<dyn Clock> {
+        Arc::new(Self)
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> UnixSeconds {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+        let now = std::time::SystemTime::now();
+        let since = now.duration_since(std::time::UNIX_EPOCH);
+        UnixSeconds(since.map_or(0, |since| since.as_secs()))
+    }
+}
+
+/// A clock that stands where a test puts it.
+#[derive(Debug, Default)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// A clock that stands at the given instant.
+    pub fn at(now: UnixSeconds) -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(now.0)))
+    }
+
+    /// Puts it to another instant.
+    pub fn set(&self, now: UnixSeconds) {
+        self.0.store(now.0, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UnixSeconds {
+        UnixSeconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_and_read_alike() {
+        let date: UtcDate = "2026-11-21".parse().unwrap();
+        assert_eq!((date.to_string(), date.month()), ("2026-11-21".to_owned(), 202_611));
+        assert_eq!(date.start().date(), date);
+        assert!("2026-02-30".parse::<UtcDate>().is_err());
+        assert!("1969-12-31".parse::<UtcDate>().is_err());
+    }
+}
