@@ -1,2 +1,53 @@
-//! Room under construction.
-fn main() {}
+//! The project's own commands: `cargo xtask peers|test|tidy|buf|ci`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that people read")]
+
+mod ci;
+mod error;
+mod peers;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, checks and tests Imprimatur.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Task {
+    /// Install the programs that tests run against; does nothing where all are there.
+    Peers,
+    /// Install peers, run all tests, and repeat the runner's closing lines at the end.
+    Test,
+    /// Check what rustfmt and clippy do not: headers, file lengths, leftovers.
+    Tidy,
+    /// Lint the contracts in `proto` with buf.
+    Buf,
+    /// Everything that continuous integration asks for.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Task::Peers => peers::install(),
+        Task::Test => test::all(),
+        Task::Tidy => tidy::check(),
+        Task::Buf => ci::buf_lint(),
+        Task::Ci => ci::all(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {}", error::chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A TCP proxy that keeps every byte of both directions, so that tests can search what went over a wire.
+//!
+//! Keeps true: a byte is recorded before it is passed on, so whatever a peer has acted upon is in
+//! the record. Never changes a byte. Holds everything in memory: for tests of seconds.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::ports;
+
+/// Which way bytes went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From who connected to the tap.
+    ToServer,
+    /// Back to who connected.
+    ToClient,
+}
+
+/// What went one way over one connection, in order and without gaps.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Which way.
+    pub direction: Direction,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+type Record = Arc<Mutex<Vec<Stream>>>;
+
+/// A running proxy; dropping it closes its port and all connections through it.
+#[derive(Debug)]
+pub struct Tap {
+    address: SocketAddr,
+    record: Record,
+    cut: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Tap {
+    /// Listens on a free loopback port and passes each connection on to `server`.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(server: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(ports::loopback(0)).await?;
+        let address = listener.local_addr()?;
+        let record = Record::default();
+        let (cut, _) = watch::channel(());
+        let task = tokio::spawn(serve(listener, server, Arc::clone(&record), cut.clone()));
+        Ok(Self { address, record, cut, task })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port of [`Tap::address`].
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Everything so far, two streams a connection, in the order of connecting.
+    pub fn streams(&self) -> Vec<Stream> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The bytes that went in `direction`, of all connections one after the other.
+    pub fn bytes(&self, direction: Direction) -> Vec<u8> {
+        let streams = self.streams();
+        streams
+            .into_iter()
+            .filter(|one| one.direction == direction)
+            .flat_map(|one| one.bytes)
+            .collect()
+    }
+
+    /// All bytes of both directions; those of one connection and direction stand together.
+    pub fn transcript(&self) -> Vec<u8> {
+        self.streams().into_iter().flat_map(|one| one.bytes).collect()
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).len() / 2
+    }
+
+    /// Breaks all connections of now, as a network fault would; new ones are taken.
+    pub fn sever(&self) {
+        self.cut.send_replace(());
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, server: SocketAddr, record: Record, cut: watch::Sender<()>) {
+    // Aborting this task drops the set, which ends every connection.
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        let index = open(&record);
+        let record = Arc::clone(&record);
+        let mut severed = cut.subscribe();
+        connections.spawn(async move {
+            // A server that is down closes the connection: that is what the client shall see.
+            let Ok(upstream) = TcpStream::connect(server).await else { return };
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = upstream.into_split();
+            let both = async {
+                tokio::join!(
+                    pass(from_client, to_server, &record, index),
+                    pass(from_server, to_client, &record, index + 1),
+                )
+            };
+            tokio::select! {
+                _ = both => {}
+                _ = severed.changed() => {}
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Adds the two streams of a new connection and gives the index of the first.
+fn open(record: &Record) -> usize {
+    let mut streams = record.lock().unwrap_or_else(PoisonError::into_inner);
+    let index = streams.len();
+    for direction in [Direction::ToServer, Direction::ToClient] {
+        streams.push(Stream { direction, bytes: Vec::new() });
+    }
+    index
+}
+
+/// Copies until either end closes; then closes the other, so that the peer sees it.
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, record: &Record, index: usize) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let bytes = buffer.get(..length).unwrap_or_default();
+        if let Some(stream) = record.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
+            stream.bytes.extend_from_slice(bytes);
+        }
+        if to.write_all(bytes).await.is_err() {
+            break;
+        }
+    }
+    // The peer may be gone already; there is nothing left to close then.
+    to.shutdown().await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that answers each connection with what it got, in upper case.
+    async fn shouting_server() -> SocketAddr {
+        let listener = TcpListener::bind(ports::loopback(0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut buffer = [0; 64];
+                    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                        stream.write_all(&buffer[..length].to_ascii_uppercase()).await.unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    async fn ask(stream: &mut TcpStream, text: &str) -> String {
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = vec![0; text.len()];
+        stream.read_exact(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn both_directions_are_recorded_and_unchanged() {
+        let tap = Tap::start(shouting_server().await).await.unwrap();
+        let mut one = TcpStream::connect(tap.address()).await.unwrap();
+        let mut two = TcpStream::connect(tap.address()).await.unwrap();
+        assert_eq!(ask(&mut one, "sec").await, "SEC");
+        assert_eq!(ask(&mut two, "other").await, "OTHER");
+        assert_eq!(ask(&mut one, "ret").await, "RET");
+        assert_eq!(tap.connections(), 2);
+        // Pieces of one connection join up although another spoke in between.
+        assert_eq!(tap.transcript(), b"secretSECRETotherOTHER");
+        assert_eq!(tap.bytes(Direction::ToServer), b"secretother");
+    }
+
+    #[tokio::test]
+    async fn a_severed_connection_ends_and_a_new_one_works() {
+        let tap = Tap::start(shouting_server().await).await.unwrap();
+        let mut old = TcpStream::connect(tap.address()).await.unwrap();
+        assert_eq!(ask(&mut old, "up").await, "UP");
+        tap.sever();
+        let ended = old.read(&mut [0; 8]).await;
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+        let mut new = TcpStream::connect(tap.address()).await.unwrap();
+        assert_eq!(ask(&mut new, "again").await, "AGAIN");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_down_closes_the_client() {
+        let tap = Tap::start(ports::loopback(ports::free().unwrap())).await.unwrap();
+        let mut client = TcpStream::connect(tap.address()).await.unwrap();
+        let ended = client.read(&mut [0; 8]).await;
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    }
+}

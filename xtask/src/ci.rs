@@ -1,0 +1,62 @@
+//! Every check in one command, cheap ones first; a failed one does not hide the next.
+
+use std::process::Command;
+
+use crate::error::TaskError;
+use crate::{peers, run, test, tidy};
+
+/// A name for the report, and what to do.
+type Step = (&'static str, fn() -> Result<(), TaskError>);
+
+/// Tests come last, so that their summary closes the output.
+const STEPS: [Step; 7] = [
+    ("format", format),
+    ("tidy", tidy::check),
+    ("buf", buf_lint),
+    ("deny", deny),
+    ("clippy", clippy),
+    ("doc", doc),
+    ("test", test::all),
+];
+
+/// Runs every step and names those that failed.
+pub(crate) fn all() -> Result<(), TaskError> {
+    let mut steps = Vec::new();
+    for (name, step) in STEPS {
+        if let Err(error) = step() {
+            eprintln!("xtask: {name}: {}", crate::error::chain(&error));
+            steps.push(name);
+        }
+    }
+    if steps.is_empty() { Ok(()) } else { Err(TaskError::Steps { steps }) }
+}
+
+/// Lints the contracts as `proto/buf.yaml` says.
+pub(crate) fn buf_lint() -> Result<(), TaskError> {
+    let buf = peers::buf()?;
+    run::check(Command::new(buf).args(["lint", "proto"]).current_dir(run::root()))
+}
+
+fn format() -> Result<(), TaskError> {
+    run::check(run::cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<(), TaskError> {
+    let strict = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    run::check(run::cargo().args(strict))
+}
+
+fn doc() -> Result<(), TaskError> {
+    let mut command = run::cargo();
+    command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+    run::check(&mut command)
+}
+
+fn deny() -> Result<(), TaskError> {
+    if !run::has_cargo("deny") {
+        println!("deny: skipped, install it: cargo install --locked cargo-deny");
+        return Ok(());
+    }
+    // The list of advisories needs a download and is checked where there is a network.
+    run::check(run::cargo().args(["deny", "check", "bans", "licenses", "sources"]))
+}

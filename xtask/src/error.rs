@@ -1,0 +1,48 @@
+//! Why a task failed.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+/// A task that did not succeed; printed, and the exit code is 1.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TaskError {
+    /// A program could not be started. It is not installed.
+    #[error("cannot run `{command}`")]
+    Start {
+        command: String,
+        #[source]
+        source: io::Error,
+    },
+    /// A program ran and failed; it has said why.
+    #[error("`{command}` failed ({status})")]
+    Failed { command: String, status: String },
+    /// A file could not be read or written.
+    #[error("cannot use `{}`", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Packages are missing and this account may not install them. Type the command.
+    #[error("Debian packages are missing; install them: {command}")]
+    NotRoot { command: String },
+    /// What `tidy` found; it has been printed.
+    #[error("{count} untidy places")]
+    Untidy { count: usize },
+    /// Steps of `ci` that failed.
+    #[error("failed: {}", steps.join(", "))]
+    Steps { steps: Vec<&'static str> },
+}
+
+/// The error and its sources on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
