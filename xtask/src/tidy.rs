@@ -67,7 +67,7 @@ fn enters(name: &str) -> bool {
 fn is_text(path: &Path) -> bool {
     match path.extension().and_then(|ending| ending.to_str()) {
         Some(ending) => TEXT.contains(&ending),
-        None => path.parent().is_some_and(|folder| folder.ends_with(".ci")),
+        None => path.parent().and_then(Path::file_name).is_some_and(|folder| folder == ".ci"),
     }
 }
 

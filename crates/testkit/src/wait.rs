@@ -54,7 +54,7 @@ pub async fn until<T, S: Display>(
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_condition_that_comes_true_ends_the_wait() {
         let mut looks = 0;
         let found = until(Duration::from_secs(5), "third look", async || {
@@ -65,20 +65,21 @@ mod tests {
         assert_eq!(found.unwrap(), "seen");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_condition_that_stays_false_fails_with_the_last_status() {
-        let error = until::<(), _>(Duration::from_secs(1), "the sun to rise", async || Err("dark"))
-            .await
-            .unwrap_err();
+        let error =
+            until::<(), _>(Duration::from_millis(100), "the sun to rise", async || Err("dark"))
+                .await
+                .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`the sun to rise` did not come true within 1s; last status: dark"
+            "`the sun to rise` did not come true within 100ms; last status: dark"
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_look_that_hangs_is_cut_off() {
-        let error = until::<(), &str>(Duration::from_secs(1), "an answer", async || {
+        let error = until::<(), &str>(Duration::from_millis(100), "an answer", async || {
             std::future::pending().await
         })
         .await
