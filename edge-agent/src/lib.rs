@@ -1,1 +1,6 @@
 //! Room under construction.
+
+pub mod accumulate;
+pub mod catalogue;
+pub mod reading;
+pub mod sources;

@@ -46,8 +46,10 @@ pub enum Said {
     Fault(FaultFamily),
     /// The controller restarted.
     Restarted,
-    /// What the sliced file says of itself.
+    /// What the file of the current print says of itself.
     Sliced(Sliced),
+    /// A slicer wrote a file, which may be printed or not; what it says of itself.
+    SlicedFile(Sliced),
 }
 
 /// How a print ended.

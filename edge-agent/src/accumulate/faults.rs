@@ -1,0 +1,106 @@
+//! The faults of the last seven days, which a print tells as none, one or several.
+
+use imprimatur_proto::telemetry::v1::FaultHistory;
+
+use crate::reading::UnixSeconds;
+
+/// How far back a print looks, seconds.
+const LOOK_BACK: u64 = 7 * 86_400;
+
+/// Faults that are kept: more than two are told alike.
+const KEPT_MAX: usize = 4;
+
+/// When faults came, and since when they are watched.
+///
+/// It holds nothing from before the grant: the agent makes a new one at the grant. It may be kept
+/// across a restart, or a week would pass before the history is known again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FaultLog {
+    watched_since: Option<UnixSeconds>,
+    /// Whether nothing from before counts at all, because consent began then.
+    from_grant: bool,
+    times: Vec<UnixSeconds>,
+}
+
+impl FaultLog {
+    /// Starts at a grant: what was before does not count, so that the history is known at once.
+    pub fn from_grant(at: UnixSeconds) -> Self {
+        Self { watched_since: Some(at), from_grant: true, times: Vec::new() }
+    }
+
+    /// A log as it was kept: since when it is watched, whether that was the grant, and the times.
+    pub fn restored(
+        watched_since: UnixSeconds,
+        from_grant: bool,
+        mut times: Vec<UnixSeconds>,
+    ) -> Self {
+        times.sort_unstable();
+        let surplus = times.len().saturating_sub(KEPT_MAX);
+        times.drain(..surplus);
+        Self { watched_since: Some(watched_since), from_grant, times }
+    }
+
+    /// Since when faults are watched; `None` before the first reading.
+    pub fn watched_since(&self) -> Option<UnixSeconds> {
+        self.watched_since
+    }
+
+    /// Whether watching began with the grant.
+    pub fn is_from_grant(&self) -> bool {
+        self.from_grant
+    }
+
+    /// When the last faults came.
+    pub fn times(&self) -> &[UnixSeconds] {
+        &self.times
+    }
+
+    pub(super) fn watch(&mut self, at: UnixSeconds) {
+        self.watched_since.get_or_insert(at);
+    }
+
+    pub(super) fn add(&mut self, at: UnixSeconds) {
+        if self.times.len() >= KEPT_MAX {
+            self.times.remove(0);
+        }
+        self.times.push(at);
+    }
+
+    /// Faults in the seven days before an instant.
+    pub(super) fn before(&self, at: UnixSeconds) -> FaultHistory {
+        let from = at.0.saturating_sub(LOOK_BACK);
+        let count = self.times.iter().filter(|time| (from..=at.0).contains(&time.0)).count();
+        let whole_week = self.watched_since.is_some_and(|since| since.0 <= from);
+        match count {
+            0 if whole_week || self.from_grant => FaultHistory::None,
+            1 if whole_week || self.from_grant => FaultHistory::One,
+            // Others may have come before they were watched.
+            0 | 1 => FaultHistory::Unspecified,
+            _ => FaultHistory::Several,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    #[test]
+    fn a_week_that_was_not_watched_is_unknown_and_a_grant_makes_it_known() {
+        let now = UnixSeconds(100 * DAY);
+        let mut young = FaultLog::default();
+        young.watch(UnixSeconds(99 * DAY));
+        assert_eq!(young.before(now), FaultHistory::Unspecified);
+        assert_eq!(FaultLog::from_grant(UnixSeconds(99 * DAY)).before(now), FaultHistory::None);
+        let mut old = FaultLog::default();
+        old.watch(UnixSeconds(90 * DAY));
+        assert_eq!(old.before(now), FaultHistory::None);
+        old.add(UnixSeconds(98 * DAY));
+        assert_eq!(old.before(now), FaultHistory::One);
+        old.add(UnixSeconds(99 * DAY));
+        assert_eq!(old.before(now), FaultHistory::Several);
+        assert_eq!(old.before(UnixSeconds(107 * DAY)), FaultHistory::None);
+    }
+}

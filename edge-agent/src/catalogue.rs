@@ -1,0 +1,296 @@
+//! The catalogue: numbers that stand for public product names, so that no name travels.
+//!
+//! Numbers are never given twice and never change their meaning; a new entry takes a free number
+//! and raises [`VERSION`]. The last number of each list stands for everything that is not listed.
+//! A name that nobody said has no number: unknown is not `other`.
+
+use imprimatur_proto::telemetry::v1::MaterialFamily;
+
+/// Version of these lists; grows with each entry.
+pub const VERSION: u32 = 1;
+
+/// Number of a slicer that is not listed.
+pub const SLICER_OTHER: u32 = 31;
+
+/// Number of a machine model that is not listed.
+pub const MODEL_OTHER: u32 = 255;
+
+/// Number of a firmware that is not listed.
+pub const FIRMWARE_OTHER: u32 = 63;
+
+/// How a machine makes parts; decides which alternative of a print report it tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Technology {
+    /// Extruded filament.
+    #[default]
+    Extrusion,
+    /// Light on resin or powder.
+    Light,
+}
+
+/// A machine model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Its number, 1 to 255.
+    pub number: u32,
+    /// Its catalogue name, as the owner writes it in the settings.
+    pub name: &'static str,
+    /// How it makes parts.
+    pub technology: Technology,
+}
+
+/// All machine models, by number.
+pub const MODELS: &[Model] = &[
+    extrusion(1, "prusa-mk3s"),
+    extrusion(2, "prusa-mk4"),
+    extrusion(3, "prusa-mini"),
+    extrusion(4, "prusa-xl"),
+    extrusion(5, "prusa-core-one"),
+    extrusion(6, "creality-ender-3"),
+    extrusion(7, "creality-ender-3-v2"),
+    extrusion(8, "creality-ender-3-v3"),
+    extrusion(9, "creality-ender-5"),
+    extrusion(10, "creality-cr-10"),
+    extrusion(11, "creality-k1"),
+    extrusion(12, "voron-0"),
+    extrusion(13, "voron-2.4"),
+    extrusion(14, "voron-trident"),
+    extrusion(15, "ultimaker-2"),
+    extrusion(16, "ultimaker-3"),
+    extrusion(17, "ultimaker-s3"),
+    extrusion(18, "ultimaker-s5"),
+    extrusion(19, "ultimaker-s7"),
+    extrusion(20, "bambu-a1"),
+    extrusion(21, "bambu-p1s"),
+    extrusion(22, "bambu-x1c"),
+    extrusion(23, "anycubic-kobra"),
+    extrusion(24, "elegoo-neptune-4"),
+    extrusion(25, "sovol-sv06"),
+    extrusion(26, "ratrig-v-core"),
+    extrusion(27, "other-extrusion"),
+    light(128, "prusa-sl1"),
+    light(129, "formlabs-form-2"),
+    light(130, "formlabs-form-3"),
+    light(131, "formlabs-form-4"),
+    light(132, "formlabs-fuse-1"),
+    light(133, "sls4all-inova"),
+    light(134, "elegoo-mars"),
+    light(135, "elegoo-saturn"),
+    light(136, "anycubic-photon"),
+    light(137, "other-light"),
+    extrusion(MODEL_OTHER, "other"),
+];
+
+/// Firmware names with the versions that have a number; a version is `major.minor`.
+const FIRMWARE: &[(&str, &[(&str, u32)])] = &[
+    ("marlin", &[("1.1", 1), ("2.0", 2), ("2.1", 3)]),
+    ("klipper", &[("0.10", 8), ("0.11", 9), ("0.12", 10), ("0.13", 11)]),
+    ("prusa", &[("3.11", 16), ("3.12", 17), ("3.13", 18), ("3.14", 19), ("5.0", 20), ("5.1", 21)]),
+    ("prusa", &[("6.0", 22), ("6.1", 23), ("6.2", 24), ("6.3", 25), ("6.4", 26)]),
+    ("reprapfirmware", &[("3.3", 32), ("3.4", 33), ("3.5", 34), ("3.6", 35)]),
+];
+
+/// One slicer: its name in files, the versions that have a number, the number of all others.
+struct Slicer {
+    name: &'static str,
+    versions: &'static [(&'static str, u32)],
+    otherwise: u32,
+}
+
+const SLICERS: &[Slicer] = &[
+    Slicer {
+        name: "prusaslicer",
+        versions: &[("2.5", 1), ("2.6", 2), ("2.7", 3), ("2.8", 4), ("2.9", 5)],
+        otherwise: 6,
+    },
+    Slicer {
+        name: "orcaslicer",
+        versions: &[("2.0", 7), ("2.1", 8), ("2.2", 9), ("2.3", 10)],
+        otherwise: 11,
+    },
+    Slicer { name: "superslicer", versions: &[("2.5", 12)], otherwise: 13 },
+    Slicer { name: "bambustudio", versions: &[("1.9", 14), ("1.10", 15)], otherwise: 16 },
+    Slicer { name: "slic3r", versions: &[("1.3", 17)], otherwise: 18 },
+    Slicer {
+        name: "cura",
+        versions: &[("4.13", 19), ("5.6", 20), ("5.7", 21), ("5.8", 22), ("5.9", 23), ("5.10", 24)],
+        otherwise: 25,
+    },
+];
+
+/// Finds a machine model by its catalogue name.
+pub fn model(name: &str) -> Option<Model> {
+    MODELS.iter().find(|model| model.name == name).copied()
+}
+
+/// Finds a machine model by its number.
+pub fn model_by_number(number: u32) -> Option<Model> {
+    MODELS.iter().find(|model| model.number == number).copied()
+}
+
+/// The number of a firmware, 1 to 63, [`FIRMWARE_OTHER`] when name or version is not listed.
+///
+/// Write the name in lower case without its version, and the version with at least two parts:
+/// `klipper`, `0.12.0`.
+pub fn firmware(name: &str, version: &str) -> u32 {
+    let name = plain(name);
+    let minor = minor_of(version);
+    FIRMWARE
+        .iter()
+        .filter(|(known, _)| *known == name)
+        .flat_map(|(_, versions)| versions.iter())
+        .find(|(known, _)| Some(*known) == minor.as_deref())
+        .map_or(FIRMWARE_OTHER, |(_, number)| *number)
+}
+
+/// The number of a slicer, 1 to 31, [`SLICER_OTHER`] when its name is not listed.
+pub fn slicer(name: &str, version: &str) -> u32 {
+    let name = match plain(name).as_str() {
+        "curaengine" | "curasteamengine" => "cura".to_owned(),
+        other => other.to_owned(),
+    };
+    let minor = minor_of(version);
+    SLICERS.iter().find(|slicer| slicer.name == name).map_or(SLICER_OTHER, |slicer| {
+        slicer
+            .versions
+            .iter()
+            .find(|(known, _)| Some(*known) == minor.as_deref())
+            .map_or(slicer.otherwise, |(_, number)| *number)
+    })
+}
+
+/// The family of a material name as slicers and owners write it; `None` for an empty name.
+///
+/// Only the type counts (`PLA`, `PETG`, `PA6-CF`), never a brand: a name that is not understood is
+/// `Other`, which says that the owner chose something, not what.
+pub fn material(name: &str) -> Option<MaterialFamily> {
+    let upper = name.trim().to_ascii_uppercase();
+    if upper.is_empty() || upper.len() > 64 {
+        return None;
+    }
+    let mut parts = upper.split(|c: char| !c.is_ascii_alphanumeric()).filter(|p| !p.is_empty());
+    let first = parts.next().unwrap_or_default();
+    if parts.clone().any(|part| matches!(part, "CF" | "GF" | "WOOD" | "METAL")) {
+        return Some(MaterialFamily::Composite);
+    }
+    if first == "RESIN" {
+        return Some(match parts.next() {
+            None | Some("STANDARD") => MaterialFamily::ResinStandard,
+            Some("TOUGH" | "ENGINEERING" | "DURABLE") => MaterialFamily::ResinTough,
+            Some(_) => MaterialFamily::ResinSpecial,
+        });
+    }
+    Some(match first {
+        "PLA" => MaterialFamily::Pla,
+        "PET" | "PETG" | "PCTG" | "CPE" => MaterialFamily::Petg,
+        "ABS" => MaterialFamily::Abs,
+        "ASA" => MaterialFamily::Asa,
+        "FLEX" | "TPU" | "TPE" => MaterialFamily::Tpu,
+        "PA" | "PA6" | "PA11" | "PA12" | "NYLON" => MaterialFamily::Pa,
+        "PC" => MaterialFamily::Pc,
+        "PP" => MaterialFamily::Pp,
+        "PVA" | "BVOH" => MaterialFamily::Pva,
+        "SLA" => MaterialFamily::ResinStandard,
+        "POWDER" => MaterialFamily::Powder,
+        _ => MaterialFamily::Other,
+    })
+}
+
+/// Density of a family of filament in grams per cubic centimetre, where its members agree within
+/// a few percent; `None` where they do not.
+pub fn density(family: MaterialFamily) -> Option<f64> {
+    match family {
+        MaterialFamily::Pla => Some(1.24),
+        MaterialFamily::Petg => Some(1.27),
+        MaterialFamily::Abs => Some(1.04),
+        MaterialFamily::Asa => Some(1.07),
+        MaterialFamily::Tpu => Some(1.21),
+        MaterialFamily::Pc => Some(1.20),
+        MaterialFamily::Pp => Some(0.90),
+        MaterialFamily::Pva => Some(1.23),
+        _ => None,
+    }
+}
+
+const fn extrusion(number: u32, name: &'static str) -> Model {
+    Model { number, name, technology: Technology::Extrusion }
+}
+
+const fn light(number: u32, name: &'static str) -> Model {
+    Model { number, name, technology: Technology::Light }
+}
+
+/// Lower case, letters and digits only.
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(32)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+/// `2.5.0` and `02.05.00.1` to `2.5`; `None` when there are no two numbers.
+fn minor_of(version: &str) -> Option<String> {
+    let mut parts = version.trim().trim_start_matches(['v', 'V']).split('.');
+    let major = leading_number(parts.next()?)?;
+    let minor = leading_number(parts.next()?)?;
+    Some(format!("{major}.{minor}"))
+}
+
+fn leading_number(text: &str) -> Option<u32> {
+    let digits: String = text.chars().take_while(char::is_ascii_digit).take(6).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_of_models_are_given_once_and_fit() {
+        let numbers: BTreeSet<u32> = MODELS.iter().map(|model| model.number).collect();
+        let names: BTreeSet<&str> = MODELS.iter().map(|model| model.name).collect();
+        assert_eq!((numbers.len(), names.len()), (MODELS.len(), MODELS.len()));
+        assert!(numbers.iter().all(|number| (1..=255).contains(number)));
+    }
+
+    #[test]
+    fn numbers_of_slicers_and_firmware_are_given_once_and_fit() {
+        let slicers: Vec<u32> = SLICERS
+            .iter()
+            .flat_map(|s| s.versions.iter().map(|v| v.1).chain([s.otherwise]))
+            .collect();
+        assert_eq!(slicers.iter().collect::<BTreeSet<_>>().len(), slicers.len());
+        assert!(slicers.iter().all(|number| (1..SLICER_OTHER).contains(number)));
+        let firmware: Vec<u32> =
+            FIRMWARE.iter().flat_map(|(_, versions)| versions.iter().map(|v| v.1)).collect();
+        assert_eq!(firmware.iter().collect::<BTreeSet<_>>().len(), firmware.len());
+        assert!(firmware.iter().all(|number| (1..FIRMWARE_OTHER).contains(number)));
+    }
+
+    #[test]
+    fn names_are_found_as_programs_write_them() {
+        assert_eq!(slicer("PrusaSlicer", "2.5.0"), 1);
+        assert_eq!(slicer("BambuStudio", "01.10.01.50"), 15);
+        assert_eq!(slicer("Cura_SteamEngine", "4.13.0"), 19);
+        assert_eq!(slicer("Cura", "15.04"), 25);
+        assert_eq!(slicer("Acme's own slicer", "1.0"), SLICER_OTHER);
+        assert_eq!(firmware("Klipper", "v0.12.0-283-gabc"), 10);
+        assert_eq!(firmware("klipper", "nightly"), FIRMWARE_OTHER);
+        assert_eq!(model("formlabs-form-3").map(|m| m.technology), Some(Technology::Light));
+        assert_eq!(model("Jane's printer"), None);
+    }
+
+    #[test]
+    fn materials_keep_their_family_and_lose_their_brand() {
+        assert_eq!(material("PLA"), Some(MaterialFamily::Pla));
+        assert_eq!(material("pla+"), Some(MaterialFamily::Pla));
+        assert_eq!(material("PA6-CF"), Some(MaterialFamily::Composite));
+        assert_eq!(material("PET"), Some(MaterialFamily::Petg));
+        assert_eq!(material("Acme Orange"), Some(MaterialFamily::Other));
+        assert_eq!(material("resin tough"), Some(MaterialFamily::ResinTough));
+        assert_eq!(material("  "), None);
+    }
+}

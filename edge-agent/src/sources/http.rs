@@ -1,0 +1,114 @@
+//! Plain HTTP and WebSocket to a peer in the local network: bounded, without redirects or proxies.
+
+use std::time::Duration;
+
+use reqwest::{Client, RequestBuilder, StatusCode, redirect};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use url::Url;
+
+use super::error::SourceError;
+use super::settings::Secret;
+
+/// Longest answer that is read: the longest that is needed is below 4 KiB.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// Longest push message: `OctoPrint`'s greeting lists its permissions in about 32 KiB.
+const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Time for one question; `OctoPrint` on a small board answers within two while printing.
+const ANSWER_SECONDS_MAX: u64 = 10;
+
+/// An HTTP client for one peer.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    client: Client,
+    peer: &'static str,
+    remedy: &'static str,
+}
+
+/// An answer that the reader can use.
+pub(crate) enum Answer {
+    /// Status 200 with its body.
+    Body(Vec<u8>),
+    /// Status 409, which printer programs give while no printer is connected.
+    Conflict,
+}
+
+impl Http {
+    pub(crate) fn new(peer: &'static str, remedy: &'static str) -> Result<Self, SourceError> {
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .timeout(Duration::from_secs(ANSWER_SECONDS_MAX))
+            .build()
+            .map_err(|_no_client| SourceError::Unreachable)?;
+        Ok(Self { client, peer, remedy })
+    }
+
+    pub(crate) async fn get(&self, url: Url, key: &Secret) -> Result<Answer, SourceError> {
+        self.ask(self.client.get(url), key).await
+    }
+
+    pub(crate) async fn post(
+        &self,
+        url: Url,
+        key: &Secret,
+        body: &serde_json::Value,
+    ) -> Result<Answer, SourceError> {
+        self.ask(self.client.post(url).json(body), key).await
+    }
+
+    async fn ask(&self, request: RequestBuilder, key: &Secret) -> Result<Answer, SourceError> {
+        let sent = request.header("X-Api-Key", key.expose()).send().await;
+        let mut response = sent.map_err(|error| unreachable_or_slow(&error))?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::CONFLICT => return Ok(Answer::Conflict),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                return Err(SourceError::Refused { peer: self.peer, remedy: self.remedy });
+            }
+            other => {
+                let status = i64::from(other.as_u16());
+                return Err(SourceError::Status { peer: self.peer, status });
+            }
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| unreachable_or_slow(&e))? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(SourceError::TooLong { bytes_max: ANSWER_BYTES_MAX });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer::Body(body))
+    }
+}
+
+/// Opens a WebSocket.
+pub(crate) async fn socket(
+    url: &Url,
+) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, SourceError> {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX));
+    let connecting = Box::pin(connect_async_with_config(url.as_str(), Some(config), false));
+    match timeout(Duration::from_secs(ANSWER_SECONDS_MAX), connecting).await {
+        Ok(Ok((socket, _response))) => Ok(socket),
+        Ok(Err(tungstenite::Error::Http(_))) => {
+            Err(SourceError::Malformed { peer: "the WebSocket server" })
+        }
+        Ok(Err(_no_link)) => Err(SourceError::Unreachable),
+        Err(_elapsed) => Err(SourceError::Slow { seconds: ANSWER_SECONDS_MAX }),
+    }
+}
+
+fn unreachable_or_slow(error: &reqwest::Error) -> SourceError {
+    if error.is_timeout() {
+        SourceError::Slow { seconds: ANSWER_SECONDS_MAX }
+    } else {
+        SourceError::Unreachable
+    }
+}

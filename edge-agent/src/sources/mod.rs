@@ -1,0 +1,220 @@
+//! Sources: readers of printer programs, one task each, that turn answers into readings.
+//!
+//! A reader takes what its allow-list names and drops all else in the parser; it asks at a rate
+//! that cannot disturb a print, waits longer after each failure, and never controls anything.
+//! It never logs what a peer wrote.
+
+pub mod backoff;
+pub mod error;
+pub mod gcode;
+mod http;
+pub mod moonraker;
+pub mod octoprint;
+pub mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imprimatur_proto::telemetry::v1::ReadingSource;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::backoff::Backoff;
+pub use self::error::SourceError;
+pub use self::settings::{
+    GcodeSettings, MoonrakerSettings, OctoPrintSettings, SettingsError, SourceSettings,
+};
+use crate::reading::{Reading, Said, UnixSeconds};
+
+/// Gives the time.
+pub type NowFn = Arc<dyn Fn() -> UnixSeconds + Send + Sync>;
+
+/// Kind of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// `OctoPrint`.
+    OctoPrint,
+    /// Klipper through Moonraker.
+    Moonraker,
+    /// A folder of sliced files.
+    Gcode,
+}
+
+/// How a source does, for its owner's eyes only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// What it is.
+    pub kind: SourceKind,
+    /// Where it is, without credentials.
+    pub address: String,
+    /// How it does.
+    pub state: SourceState,
+}
+
+/// State of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceState {
+    /// It was not asked yet.
+    Starting,
+    /// It answers.
+    Connected,
+    /// It does not answer; the next attempt is planned.
+    Retrying {
+        /// Why, and what the owner can do.
+        error: String,
+        /// Seconds until the next attempt.
+        next_seconds: u64,
+    },
+    /// The reader ended.
+    Stopped,
+}
+
+/// A source, ready to run.
+pub struct Source {
+    reader: Reader,
+    now: NowFn,
+    status: watch::Sender<SourceStatus>,
+}
+
+enum Reader {
+    OctoPrint(octoprint::Reader),
+    Moonraker(Box<moonraker::Reader>),
+    Gcode(gcode::watch::Reader),
+}
+
+/// What a reader has of the outside: a queue for readings, the time, and its status.
+pub(crate) struct Link {
+    out: mpsc::Sender<Reading>,
+    now: NowFn,
+    status: watch::Sender<SourceStatus>,
+    online: bool,
+}
+
+impl Source {
+    /// Prepares a source; nothing is asked before [`Source::run`].
+    pub fn new(settings: SourceSettings, now: NowFn) -> Self {
+        let (kind, reader) = match settings {
+            SourceSettings::OctoPrint(settings) => {
+                (SourceKind::OctoPrint, Reader::OctoPrint(octoprint::Reader::new(settings)))
+            }
+            SourceSettings::Moonraker(settings) => (
+                SourceKind::Moonraker,
+                Reader::Moonraker(Box::new(moonraker::Reader::new(settings))),
+            ),
+            SourceSettings::Gcode(settings) => {
+                (SourceKind::Gcode, Reader::Gcode(gcode::watch::Reader::new(settings)))
+            }
+        };
+        let address = match &reader {
+            Reader::OctoPrint(reader) => reader.address(),
+            Reader::Moonraker(reader) => reader.address(),
+            Reader::Gcode(reader) => reader.address(),
+        };
+        let (status, _) =
+            watch::channel(SourceStatus { kind, address, state: SourceState::Starting });
+        Self { reader, now, status }
+    }
+
+    /// Where its state can be followed.
+    pub fn status(&self) -> watch::Receiver<SourceStatus> {
+        self.status.subscribe()
+    }
+
+    /// Reads until `stop` is cancelled or nobody takes readings.
+    ///
+    /// A full queue makes the reader wait: a late reading is better than a lost end of a print.
+    pub async fn run(mut self, out: mpsc::Sender<Reading>, stop: CancellationToken) {
+        let mut link = Link { out, now: self.now, status: self.status, online: false };
+        let mut backoff = Backoff::new();
+        loop {
+            let began = tokio::time::Instant::now();
+            let failed = tokio::select! {
+                () = stop.cancelled() => break,
+                failed = Box::pin(self.reader.serve(&mut link)) => failed,
+            };
+            let error = match failed {
+                Err(SourceError::QueueClosed) => break,
+                Err(error) => error,
+                Ok(()) => SourceError::Closed,
+            };
+            // A peer that answers one question and refuses the next is not hammered.
+            if link.online && began.elapsed() > backoff::WAIT_MAX {
+                backoff.reset();
+            }
+            let wait = backoff.next_wait();
+            link.retrying(&error, wait);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                told = link.offline() => if told.is_err() { break },
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        link.set(SourceState::Stopped);
+    }
+}
+
+impl Reader {
+    async fn serve(&mut self, link: &mut Link) -> Result<(), SourceError> {
+        match self {
+            Self::OctoPrint(reader) => reader.serve(link).await,
+            Self::Moonraker(reader) => reader.serve(link).await,
+            Self::Gcode(reader) => reader.serve(link).await,
+        }
+    }
+}
+
+impl Link {
+    /// The time now.
+    pub(crate) fn now(&self) -> UnixSeconds {
+        (self.now)()
+    }
+
+    /// Hands readings on, in order.
+    pub(crate) async fn tell(&self, said: Vec<Said>) -> Result<(), SourceError> {
+        let at = self.now();
+        for said in said {
+            let sent = self.out.send(Reading { at, said }).await;
+            sent.map_err(|_closed| SourceError::QueueClosed)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the peer answers; tells it once.
+    pub(crate) async fn connected(&mut self, source: ReadingSource) -> Result<(), SourceError> {
+        if self.online {
+            return Ok(());
+        }
+        self.online = true;
+        self.set(SourceState::Connected);
+        self.tell(vec![Said::Online(source)]).await
+    }
+
+    /// Notes that a source without a printer can be read.
+    pub(crate) fn readable(&mut self) {
+        self.set(SourceState::Connected);
+    }
+
+    async fn offline(&mut self) -> Result<(), SourceError> {
+        if std::mem::take(&mut self.online) {
+            self.tell(vec![Said::Offline]).await?;
+        }
+        Ok(())
+    }
+
+    fn retrying(&self, error: &SourceError, wait: Duration) {
+        let told = error.told();
+        tracing::debug!(reason = %told, wait_ms = wait.as_millis(), "source does not answer");
+        self.set(SourceState::Retrying { error: told, next_seconds: wait.as_secs() });
+    }
+
+    fn set(&self, state: SourceState) {
+        self.status.send_if_modified(|status| {
+            let changed = status.state != state;
+            status.state = state;
+            changed
+        });
+    }
+}

@@ -1,0 +1,187 @@
+//! `OctoPrint`: temperatures and job by polling, events by the push socket, with the least account.
+//!
+//! The socket is told not to send states **before** it is told who listens: `OctoPrint` sends the
+//! last 300 terminal lines, moves included, to an account that may only read the status, and
+//! nothing but this order stops it. The parser drops those messages as well.
+
+pub mod session;
+pub mod wire;
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use imprimatur_proto::telemetry::v1::ReadingSource;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use self::session::Session;
+use self::wire::{EVENTS, JobAnswer, Login, Printer, Push};
+use super::error::SourceError;
+use super::http::{self, Answer, Http};
+use super::settings::{OctoPrintSettings, Secret};
+use super::{Link, backoff::Backoff};
+use crate::reading::Said;
+
+/// Name in messages.
+const PEER: &str = "OctoPrint";
+
+/// What to do about a refused key.
+const REMEDY: &str = "make a key of an account with the single permission STATUS";
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Reads one `OctoPrint`.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    settings: OctoPrintSettings,
+    session: Session,
+}
+
+/// One connection to it.
+struct Connection {
+    http: Http,
+    key: Secret,
+    socket: Option<Socket>,
+    socket_due: Instant,
+    socket_backoff: Backoff,
+}
+
+impl Reader {
+    pub(crate) fn new(settings: OctoPrintSettings) -> Self {
+        let session = Session::new(settings.material);
+        Self { settings, session }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.settings.address.to_string()
+    }
+
+    /// Reads until something fails.
+    pub(crate) async fn serve(&mut self, link: &mut Link) -> Result<(), SourceError> {
+        let mut connection = Connection {
+            http: Http::new(PEER, REMEDY)?,
+            key: self.settings.key.read().await?,
+            socket: None,
+            socket_due: Instant::now(),
+            socket_backoff: Backoff::new(),
+        };
+        self.session.socket_closed();
+        let mut ticks = interval(self.settings.poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                _ = ticks.tick() => None,
+                event = next_push(&mut connection.socket) => Some(event),
+            };
+            match event {
+                None => self.tick(&mut connection, link).await?,
+                Some(Some(Push::Reauthenticate) | None) => {
+                    connection.drop_socket();
+                    self.session.socket_closed();
+                }
+                Some(Some(push)) => link.tell(self.session.on_push(push)).await?,
+            }
+        }
+    }
+
+    /// Polls; opens the socket when it is due.
+    async fn tick(
+        &mut self,
+        connection: &mut Connection,
+        link: &mut Link,
+    ) -> Result<(), SourceError> {
+        let said = self.poll(connection).await?;
+        link.connected(ReadingSource::Octoprint).await?;
+        link.tell(said).await?;
+        if connection.socket.is_none() && Instant::now() >= connection.socket_due {
+            self.open(connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn poll(&mut self, connection: &Connection) -> Result<Vec<Said>, SourceError> {
+        let Connection { http, key, .. } = connection;
+        let address = &self.settings.address;
+        let printer = match http.get(address.http("api/printer?exclude=sd"), key).await? {
+            Answer::Body(body) => {
+                Some(Printer::parse(&body).ok_or(SourceError::Malformed { peer: PEER })?)
+            }
+            // Not operational: a normal answer.
+            Answer::Conflict => None,
+        };
+        let job = match http.get(address.http("api/job"), key).await? {
+            Answer::Body(body) => {
+                JobAnswer::parse(&body).ok_or(SourceError::Malformed { peer: PEER })?
+            }
+            Answer::Conflict => JobAnswer::default(),
+        };
+        Ok(self.session.on_poll(printer.as_ref(), &job))
+    }
+
+    /// Opens the push socket; without it the polled state has to do, so that only a refusal of the
+    /// key is an error here.
+    async fn open(&mut self, connection: &mut Connection) -> Result<(), SourceError> {
+        match self.try_open(connection).await {
+            Ok(socket) => {
+                connection.socket = Some(socket);
+                connection.socket_backoff.reset();
+                self.session.socket_opened();
+                Ok(())
+            }
+            Err(error @ SourceError::Refused { .. }) => Err(error),
+            Err(error) => {
+                tracing::debug!(reason = %error, "push socket is not available, polling alone");
+                connection.drop_socket();
+                Ok(())
+            }
+        }
+    }
+
+    async fn try_open(&self, connection: &Connection) -> Result<Socket, SourceError> {
+        let address = &self.settings.address;
+        let passive = serde_json::json!({ "passive": true });
+        let login =
+            match connection.http.post(address.http("api/login"), &connection.key, &passive).await?
+            {
+                Answer::Body(body) => {
+                    Login::parse(&body).ok_or(SourceError::Malformed { peer: PEER })?
+                }
+                Answer::Conflict => return Err(SourceError::Malformed { peer: PEER }),
+            };
+        let mut socket = http::socket(&address.socket("sockjs/websocket")).await?;
+        for text in greeting(&login) {
+            socket.send(Message::text(text)).await.map_err(|_closed| SourceError::Closed)?;
+        }
+        Ok(socket)
+    }
+}
+
+impl Connection {
+    fn drop_socket(&mut self) {
+        self.socket = None;
+        self.socket_due = Instant::now() + self.socket_backoff.next_wait();
+    }
+}
+
+/// What the agent says on the push socket, in this order: first what it does not want, then who
+/// it is. `state: false` is what keeps the terminal's lines away.
+pub fn greeting(login: &Login) -> [String; 2] {
+    let subscribe = serde_json::json!({
+        "subscribe": { "state": false, "events": EVENTS, "plugins": false }
+    });
+    let auth = serde_json::json!({ "auth": format!("{}:{}", login.name, login.session) });
+    [subscribe.to_string(), auth.to_string()]
+}
+
+/// The next event; `None` when the socket ended; never when there is no socket.
+async fn next_push(socket: &mut Option<Socket>) -> Option<Push> {
+    let Some(open) = socket else { return std::future::pending().await };
+    // OctoPrint sends a heartbeat by itself; a silent minute means that the link is dead.
+    match timeout(Duration::from_secs(90), open.next()).await {
+        Ok(Some(Ok(Message::Text(text)))) => Some(wire::push(text.as_bytes())),
+        Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => None,
+        Ok(Some(Ok(_))) => Some(Push::Nothing),
+    }
+}

@@ -1,0 +1,382 @@
+//! Settings of the sources: what the owner writes, checked once, impossible to misuse after.
+//!
+//! A key is never shown: neither by `Debug`, nor in an error, nor in a status.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use imprimatur_proto::telemetry::v1::MaterialFamily;
+use serde::Deserialize;
+use url::{Host, Url};
+
+use super::error::SourceError;
+use crate::catalogue;
+
+/// Settings of one source; `kind` is `octoprint`, `moonraker` or `gcode`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum SourceSettings {
+    /// `OctoPrint`.
+    OctoPrint(OctoPrintSettings),
+    /// Klipper through Moonraker.
+    Moonraker(MoonrakerSettings),
+    /// A folder that a slicer writes to.
+    Gcode(GcodeSettings),
+}
+
+/// Settings of an `OctoPrint` source.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RawOctoPrint")]
+pub struct OctoPrintSettings {
+    pub(crate) address: Address,
+    pub(crate) key: KeySource,
+    pub(crate) poll: Duration,
+    pub(crate) material: Option<MaterialFamily>,
+}
+
+/// Settings of a Moonraker source.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RawMoonraker")]
+pub struct MoonrakerSettings {
+    pub(crate) address: Address,
+    pub(crate) key: Option<KeySource>,
+    pub(crate) poll: Duration,
+    pub(crate) material: Option<MaterialFamily>,
+    pub(crate) roles: MoonrakerRoles,
+}
+
+/// Which of the owner's own Klipper names stands for what; names stay in the reader.
+#[derive(Clone, Debug, Default)]
+pub struct MoonrakerRoles {
+    /// Object name of the light source, `output_pin NAME`.
+    pub laser: Option<String>,
+    /// Object name of the tank or powder-bed heater, `heater_generic NAME`.
+    pub process: Option<String>,
+    /// Object name of the run-out sensor, `filament_switch_sensor NAME`.
+    pub run_out: Option<String>,
+    /// Object name of the electronics sensor, `temperature_sensor NAME`.
+    pub electronics: Option<String>,
+}
+
+/// Settings of a G-code folder source.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "RawGcode")]
+pub struct GcodeSettings {
+    pub(crate) folder: PathBuf,
+    pub(crate) poll: Duration,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SettingsError {
+    /// `url` is no address. Report and exit.
+    #[error("`url` is not an address such as `http://printer.local:5000`")]
+    Address,
+    /// `url` wants TLS, which this program does not speak to printers. Report and exit.
+    #[error("`url` uses https: give the plain http address of the printer's host in your network")]
+    Tls,
+    /// `url` has a user name, password, query or fragment. Report and exit.
+    #[error("`url` may hold only host, port and path: write the key as `api_key_file`")]
+    AddressParts,
+    /// `url` leads out of the local network, where a key would travel readable. Report and exit.
+    #[error("`url` leads out of the local network, where anybody could read the key")]
+    NotLocal,
+    /// Neither or both of `api_key` and `api_key_file` are given. Report and exit.
+    #[error("give either `api_key` or `api_key_file`")]
+    Key,
+    /// A key cannot be one. Report and exit.
+    #[error("`api_key` is empty or has characters that no key has")]
+    KeyForm,
+    /// A number is outside its range. Report and exit.
+    #[error("`{key}` is outside {expected}")]
+    OutOfRange {
+        /// The setting.
+        key: &'static str,
+        /// The range.
+        expected: &'static str,
+    },
+    /// A Klipper name is not of one or more words. Report and exit.
+    #[error("`{key}` is not a name from the Klipper configuration")]
+    Name {
+        /// The setting.
+        key: &'static str,
+    },
+    /// `material` is not known. Report and exit.
+    #[error("`material` is not a material such as `PLA` or `PETG`")]
+    Material,
+}
+
+/// Where a peer listens: plain HTTP, in the local network, without credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(Url);
+
+/// Where the key comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum KeySource {
+    /// In the settings.
+    Inline(Secret),
+    /// In a file, read anew at each connection.
+    File(PathBuf),
+}
+
+/// A text that is never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+/// An `OctoPrint` source as the owner writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOctoPrint {
+    /// `http://HOST:PORT`, in the local network.
+    url: String,
+    /// Key of an account with the single permission STATUS. Prefer the file.
+    api_key: Option<Secret>,
+    /// File that holds the key.
+    api_key_file: Option<PathBuf>,
+    /// Seconds between two questions; default 2, because `OctoPrint` itself asks its printer about
+    /// each 5 s while printing, so that more tells nothing; 1 to 60.
+    poll_seconds: Option<f64>,
+    /// What is loaded, since the least account cannot read it; default unknown.
+    material: Option<String>,
+}
+
+/// A Moonraker source as the owner writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMoonraker {
+    /// `http://HOST:PORT`, in the local network.
+    url: String,
+    /// Key, where Moonraker wants one. It can do everything: prefer the file.
+    api_key: Option<Secret>,
+    /// File that holds the key.
+    api_key_file: Option<PathBuf>,
+    /// Seconds between two readings of the heaters; default 2; 1 to 60. Moonraker sends by itself.
+    poll_seconds: Option<f64>,
+    /// What is loaded, where files do not say; default unknown.
+    material: Option<String>,
+    /// Name of the `[output_pin NAME]` that is the light source; default none.
+    laser_pin: Option<String>,
+    /// Name of the `[heater_generic NAME]` of the tank or powder bed; default none.
+    process_heater: Option<String>,
+    /// Name of the `[filament_switch_sensor NAME]` that tells a run-out; default none.
+    run_out_sensor: Option<String>,
+    /// Name of the `[temperature_sensor NAME]` of the electronics; default none.
+    electronics_sensor: Option<String>,
+}
+
+/// A G-code folder as the owner writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGcode {
+    /// Folder that the slicer writes to.
+    folder: PathBuf,
+    /// Seconds between two looks; default 10; 1 to 3600.
+    poll_seconds: Option<f64>,
+}
+
+impl TryFrom<RawOctoPrint> for OctoPrintSettings {
+    type Error = SettingsError;
+
+    fn try_from(raw: RawOctoPrint) -> Result<Self, SettingsError> {
+        Ok(Self {
+            address: Address::parse(&raw.url)?,
+            key: key(raw.api_key, raw.api_key_file)?.ok_or(SettingsError::Key)?,
+            poll: seconds(raw.poll_seconds, 2.0, 60.0, "1 to 60 seconds")?,
+            material: material(raw.material.as_deref())?,
+        })
+    }
+}
+
+impl TryFrom<RawMoonraker> for MoonrakerSettings {
+    type Error = SettingsError;
+
+    fn try_from(raw: RawMoonraker) -> Result<Self, SettingsError> {
+        let roles = MoonrakerRoles {
+            laser: named("output_pin", raw.laser_pin, "laser_pin")?,
+            process: named("heater_generic", raw.process_heater, "process_heater")?,
+            run_out: named("filament_switch_sensor", raw.run_out_sensor, "run_out_sensor")?,
+            electronics: named("temperature_sensor", raw.electronics_sensor, "electronics_sensor")?,
+        };
+        Ok(Self {
+            address: Address::parse(&raw.url)?,
+            key: key(raw.api_key, raw.api_key_file)?,
+            poll: seconds(raw.poll_seconds, 2.0, 60.0, "1 to 60 seconds")?,
+            material: material(raw.material.as_deref())?,
+            roles,
+        })
+    }
+}
+
+impl TryFrom<RawGcode> for GcodeSettings {
+    type Error = SettingsError;
+
+    fn try_from(raw: RawGcode) -> Result<Self, SettingsError> {
+        let poll = seconds(raw.poll_seconds, 10.0, 3600.0, "1 to 3600 seconds")?;
+        Ok(Self { folder: raw.folder, poll })
+    }
+}
+
+impl Address {
+    /// Reads an address.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] when it is not plain HTTP, leads out of the local network or holds more
+    /// than host, port and path. A host name is taken as local: it is resolved by the owner's
+    /// network.
+    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+        let mut url = Url::parse(text).map_err(|_malformed| SettingsError::Address)?;
+        match url.scheme() {
+            "http" => {}
+            "https" | "wss" => return Err(SettingsError::Tls),
+            _ => return Err(SettingsError::Address),
+        }
+        let bare = url.username().is_empty() && url.password().is_none();
+        if !bare || url.query().is_some() || url.fragment().is_some() {
+            return Err(SettingsError::AddressParts);
+        }
+        let local = match url.host() {
+            None => return Err(SettingsError::Address),
+            Some(Host::Domain(_)) => true,
+            Some(Host::Ipv4(ip)) => is_local(IpAddr::V4(ip)),
+            Some(Host::Ipv6(ip)) => is_local(IpAddr::V6(ip)),
+        };
+        if !local {
+            return Err(SettingsError::NotLocal);
+        }
+        if !url.path().ends_with('/') {
+            let path = format!("{}/", url.path());
+            url.set_path(&path);
+        }
+        Ok(Self(url))
+    }
+
+    /// The address of something below, for HTTP.
+    pub(crate) fn http(&self, path: &str) -> Url {
+        self.0.join(path).unwrap_or_else(|_impossible| self.0.clone())
+    }
+
+    /// The address of something below, for a WebSocket.
+    pub(crate) fn socket(&self, path: &str) -> Url {
+        let mut url = self.http(path);
+        // Both schemes are special and have a host: `http` to `ws` is always allowed.
+        if url.set_scheme("ws").is_err() {
+            tracing::error!("an http address could not be made a ws one");
+        }
+        url
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+impl KeySource {
+    /// The key as it is now.
+    pub(crate) async fn read(&self) -> Result<Secret, SourceError> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(path) => {
+                let text = tokio::fs::read_to_string(path)
+                    .await
+                    .map_err(|source| SourceError::KeyFile { path: path.clone(), source })?;
+                Secret::parse(&text).ok_or(SourceError::KeyForm)
+            }
+        }
+    }
+}
+
+impl Secret {
+    /// A key: 1 to 512 printable ASCII characters without spaces; outer white space is cut.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let fits = (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The key itself; for the one header or call that carries it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+fn key(inline: Option<Secret>, file: Option<PathBuf>) -> Result<Option<KeySource>, SettingsError> {
+    match (inline, file) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(SettingsError::Key),
+        (None, Some(path)) => Ok(Some(KeySource::File(path))),
+        (Some(secret), None) => Secret::parse(secret.expose())
+            .map(|secret| Some(KeySource::Inline(secret)))
+            .ok_or(SettingsError::KeyForm),
+    }
+}
+
+fn seconds(
+    given: Option<f64>,
+    default: f64,
+    max: f64,
+    expected: &'static str,
+) -> Result<Duration, SettingsError> {
+    let value = given.unwrap_or(default);
+    if (1.0..=max).contains(&value) {
+        Ok(Duration::from_secs_f64(value))
+    } else {
+        Err(SettingsError::OutOfRange { key: "poll_seconds", expected })
+    }
+}
+
+fn material(name: Option<&str>) -> Result<Option<MaterialFamily>, SettingsError> {
+    match name.map(catalogue::material) {
+        None => Ok(None),
+        Some(None) => Err(SettingsError::Material),
+        Some(Some(MaterialFamily::Other))
+            if !name.is_some_and(|n| n.trim().eq_ignore_ascii_case("other")) =>
+        {
+            Err(SettingsError::Material)
+        }
+        Some(family) => Ok(family),
+    }
+}
+
+/// The Klipper object of a name; `printer.cfg` writes it behind the section's kind.
+fn named(
+    section: &str,
+    name: Option<String>,
+    key: &'static str,
+) -> Result<Option<String>, SettingsError> {
+    let Some(name) = name else { return Ok(None) };
+    let fits = (1..=64).contains(&name.len())
+        && name.chars().all(|c| !c.is_control() && !c.is_whitespace());
+    if fits { Ok(Some(format!("{section} {name}"))) } else { Err(SettingsError::Name { key }) }
+}
+
+/// Loopback, private (RFC 1918, RFC 4193), link-local, or shared by a carrier (RFC 6598).
+fn is_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || (first == 100 && (64..128).contains(&second))
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
