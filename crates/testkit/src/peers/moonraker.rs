@@ -3,14 +3,14 @@
 //! Keeps true: host and web server are the real programs; `peers/fake_mcu.py` acknowledges moves
 //! without making them and simulates two heaters. Ready after about 3 s.
 
+mod socket;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::api::{Api, at, take};
@@ -28,8 +28,6 @@ const LASER: &str = "[output_pin laser]";
 
 /// Where the server's socket is, below its folder.
 const SOCKET: &str = "comms/moonraker.sock";
-/// Ends a message on that socket.
-const END: u8 = 3;
 
 /// Up to ready, on a machine that also compiles.
 const START: Duration = Duration::from_secs(90);
@@ -99,7 +97,7 @@ impl Moonraker {
         let socket = data.path().join(SOCKET);
         let key =
             wait::until(START, "an answering Moonraker", async || match server.try_status() {
-                Ok(None) => fetch_key(&socket).await,
+                Ok(None) => socket::fetch_key(&socket).await,
                 ended => Err(format!("ended: {ended:?}")),
             })
             .await
@@ -288,45 +286,6 @@ async fn wait_for_terminal(path: &Path, firmware: &Guarded) -> Result<(), PeerEr
     })
     .await
     .map_err(|waited| not_ready(waited, &firmware.log_text()))
-}
-
-/// Asks the server's socket, which wants no key, for the key.
-async fn fetch_key(socket: &Path) -> Result<String, String> {
-    let mut stream = UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
-    let client = json!({"client_name": "testkit", "version": "0", "type": "agent", "url": "none"});
-    call(&mut stream, 1, "server.connection.identify", client).await?;
-    let answer = call(&mut stream, 2, "access.get_api_key", json!({})).await?;
-    answer.as_str().map(str::to_owned).ok_or_else(|| answer.to_string())
-}
-
-/// One call; notifications that come in between are passed over.
-async fn call(
-    stream: &mut UnixStream,
-    id: u32,
-    method: &str,
-    params: Value,
-) -> Result<Value, String> {
-    let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-    let mut message = request.to_string().into_bytes();
-    message.push(END);
-    stream.write_all(&message).await.map_err(|error| error.to_string())?;
-    loop {
-        let mut answer = Vec::new();
-        loop {
-            match stream.read_u8().await {
-                Ok(END) => break,
-                Ok(byte) => answer.push(byte),
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
-        if *at(&answer, "/id") == id {
-            return match answer.get("error") {
-                Some(error) => Err(error.to_string()),
-                None => Ok(take(answer, "/result")),
-            };
-        }
-    }
 }
 
 #[cfg(test)]
