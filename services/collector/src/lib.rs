@@ -1,1 +1,23 @@
-//! Room under construction.
+//! The collector: nothing is stored that no grant covers.
+//!
+//! A frame passes the modules in this order: [`service`] (the gRPC door), [`gate`] (size,
+//! canonical form, bounds, signature: pure), [`writer`] (one thread, one transaction for many
+//! frames), [`admit`] (permit for each section, then the book), [`answer`] (the signed verdict,
+//! given after the fsync). [`publisher`] moves what was committed into the lake. Refused payloads
+//! are dropped where they stand; a count by reason is all that stays.
+
+pub mod admit;
+pub mod answer;
+pub mod app;
+pub mod config;
+pub mod error;
+pub mod gate;
+pub mod publisher;
+pub mod record_consent;
+pub mod service;
+pub mod tally;
+pub mod writer;
+
+pub use app::{Collector, Running};
+pub use config::CollectorSettings;
+pub use error::CollectorError;

@@ -1,0 +1,117 @@
+//! Admission: a permit for each section, inside the transaction that stores it (INV-1, INV-5).
+
+use std::collections::BTreeSet;
+
+use imprimatur_consent::{Category, Denial, Digest};
+use imprimatur_ledger::{BookError, OpenBatch, Repeat, Txn};
+use imprimatur_proto::contract;
+use imprimatur_proto::ingest::v1::RefusalReason;
+use imprimatur_runtime::{UnixSeconds, UtcDate};
+
+use crate::answer::{Signer, reason_name};
+use crate::gate::Inspected;
+
+/// The verdict on an authenticated frame, and its name in the counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The signed verdict; to be given only after the transaction was committed.
+    pub verdict: Vec<u8>,
+    /// `stored`, `repeated`, or `refused.` and the reason.
+    pub counter: String,
+}
+
+/// Why a batch is refused, and the categories that are to blame.
+type Refusal = (RefusalReason, BTreeSet<Category>);
+
+/// Decides on an authenticated frame and writes everything that follows from it.
+///
+/// # Errors
+/// [`BookError`]: nothing was decided; end the process.
+pub fn admit(
+    txn: &Txn,
+    signer: &Signer,
+    now: UnixSeconds,
+    inspected: &Inspected,
+) -> Result<Admitted, BookError> {
+    let Inspected { subject, sequence, frame, .. } = *inspected;
+    let refuse = |reason, categories: &BTreeSet<Category>| Admitted {
+        verdict: signer
+            .refused(&inspected.refuse(reason), &categories.iter().copied().collect::<Vec<_>>()),
+        counter: format!("refused.{}", reason_name(reason)),
+    };
+    match txn.repeat(subject, sequence, frame)? {
+        Repeat::Same(verdict) => return Ok(Admitted { verdict, counter: "repeated".to_owned() }),
+        Repeat::Reused => return Ok(refuse(RefusalReason::SequenceReused, &BTreeSet::new())),
+        Repeat::TooOld => return Ok(refuse(RefusalReason::TooOld, &BTreeSet::new())),
+        Repeat::New => {}
+    }
+    let Some(open) = txn.open_batch(subject, sequence, frame, now)? else {
+        return Ok(refuse(RefusalReason::Unauthenticated, &BTreeSet::new()));
+    };
+    let admitted = match append_all(&open, inspected, now.date()) {
+        Ok(()) => {
+            open.finish()?;
+            let verdict = signer.stored(subject, sequence, frame);
+            Admitted { verdict, counter: "stored".to_owned() }
+        }
+        Err((reason, categories)) => refuse(reason, &categories),
+    };
+    txn.keep_verdict(subject, sequence, frame, &admitted.verdict)?;
+    Ok(admitted)
+}
+
+/// Appends every section of every record, each with its permit; all or nothing.
+fn append_all(open: &OpenBatch<'_>, inspected: &Inspected, today: UtcDate) -> Result<(), Refusal> {
+    if inspected.contract != Digest(contract().hash()) {
+        return Err((RefusalReason::ContractUnsupported, BTreeSet::new()));
+    }
+    if inspected.policy != open.standing().policy {
+        return Err((RefusalReason::PolicyMismatch, BTreeSet::new()));
+    }
+    let mut denied: Option<Refusal> = None;
+    let mut deny = |denial: Denial, category| {
+        let (_, categories) =
+            denied.get_or_insert_with(|| (reason(denial), BTreeSet::new()));
+        categories.insert(category);
+    };
+    if let Some(tag) = inspected.identity_tag {
+        match open.permit(Category::Identity, today) {
+            Ok(permit) => open.tag(tag, permit).map_err(|_unfit| internal())?,
+            Err(denial) => deny(denial, Category::Identity),
+        }
+    }
+    for record in &inspected.records {
+        let date = UtcDate(record.date);
+        let place = open.begin_record(record.kind, date);
+        for section in &record.sections {
+            match open.permit(section.category, date) {
+                Ok(permit) => {
+                    let appended = open.append(place, section.clone(), permit);
+                    appended.map_err(|_unfit| internal())?;
+                }
+                Err(denial) => deny(denial, section.category),
+            }
+        }
+    }
+    match denied {
+        Some((RefusalReason::DateOutOfRange, _)) => {
+            Err((RefusalReason::DateOutOfRange, BTreeSet::new()))
+        }
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+fn reason(denial: Denial) -> RefusalReason {
+    match denial {
+        Denial::NoGrant => RefusalReason::NoGrant,
+        Denial::BeforeGrant => RefusalReason::BeforeGrant,
+        Denial::DateOutOfRange => RefusalReason::DateOutOfRange,
+    }
+}
+
+/// A permit that did not fit its section: a defect here. Fail closed.
+fn internal() -> Refusal {
+    tracing::error!("a permit did not fit its section; the batch is refused");
+    (RefusalReason::NoGrant, BTreeSet::new())
+}

@@ -1,0 +1,58 @@
+//! What a collector must be told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use imprimatur_consent::Policy;
+
+/// Settings of one collector.
+#[derive(Clone, Debug)]
+pub struct CollectorSettings {
+    /// Where gRPC listens; port 0 takes a free one. Loopback unless the operator says otherwise.
+    pub listen: SocketAddr,
+    /// Folder of the book, the key, the lake and the evidence.
+    pub data: PathBuf,
+    /// The policies to which consent is taken; at least one.
+    pub policies: Vec<Policy>,
+    /// Longest wait before committed batches are published to the lake.
+    pub publish_every: Duration,
+    /// Whether the rows come from a synthetic fleet: labelled so in the catalogue.
+    pub synthetic: bool,
+}
+
+impl CollectorSettings {
+    /// A collector on a free loopback port with the shipped policy and a publication each second.
+    ///
+    /// # Errors
+    /// Never with the shipped policy; a changed one may not parse.
+    pub fn local(data: PathBuf) -> Result<Self, imprimatur_consent::PolicyError> {
+        Ok(Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            data,
+            policies: vec![Policy::read(imprimatur_consent::policy::STRICTEST)?],
+            publish_every: Duration::from_secs(1),
+            synthetic: false,
+        })
+    }
+
+    /// The book's file.
+    pub fn book(&self) -> PathBuf {
+        self.data.join("book.redb")
+    }
+
+    /// The folder of the lake: Parquet files and the catalogue.
+    pub fn lake(&self) -> PathBuf {
+        self.data.join("lake")
+    }
+
+    /// The folder of the evidence that the verifier reads.
+    pub fn evidence(&self) -> PathBuf {
+        self.data.join("evidence")
+    }
+
+    /// The file of the collector's private key.
+    pub fn key(&self) -> PathBuf {
+        self.data.join("collector.key")
+    }
+}

@@ -1,0 +1,52 @@
+//! Why a collector cannot start or go on.
+
+use std::path::PathBuf;
+
+use imprimatur_ledger::BookError;
+
+/// A collector that cannot start or go on. Report it and end the process.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectorError {
+    /// A file or folder cannot be used.
+    #[error("cannot use `{path}`")]
+    Path {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key file does not hold a key.
+    #[error("`{0}` does not hold 64 hex digits; restore it from a backup, for agents pin this key")]
+    Key(PathBuf),
+    /// No randomness for a new key.
+    #[error("cannot draw a key")]
+    Entropy(#[from] imprimatur_runtime::entropy::NoEntropy),
+    /// The book failed.
+    #[error("the book failed")]
+    Book(#[from] BookError),
+    /// The lake cannot be written.
+    #[error("the lake cannot be written")]
+    Lake(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An evidence segment cannot be encoded.
+    #[error("evidence cannot be encoded")]
+    Evidence(#[source] serde_json::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}; is another process using it?")]
+    Listen {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// gRPC failed.
+    #[error("the gRPC server failed")]
+    Serve(#[source] tonic::transport::Error),
+    /// Reflection could not be built from the contract.
+    #[error("the contract cannot be served by reflection")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// The writer thread ended.
+    #[error("the writer ended; see the error before this one")]
+    WriterGone,
+}
