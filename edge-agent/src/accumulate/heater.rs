@@ -29,6 +29,7 @@ pub(super) struct Track {
     held: Held,
     target: f64,
     reached: bool,
+    below: bool,
     on_seconds: f64,
     off_seconds: f64,
 }
@@ -65,9 +66,14 @@ impl Track {
         if (heater.target - self.target).abs() > OFF_CELSIUS {
             // A new set-point has to be reached first.
             self.reached = false;
+            self.below = false;
         }
         self.target = heater.target;
-        self.reached |= heater.target > 0.0 && is_reached(heater);
+        // A steep rise may cross the set-point between two readings.
+        let near = (heater.actual - heater.target).abs() <= OFF_CELSIUS;
+        let crossed = self.below && heater.actual >= heater.target;
+        self.below |= heater.actual < heater.target;
+        self.reached |= heater.target > 0.0 && (near || crossed);
     }
 
     /// Adds time during which the heater was as last read.

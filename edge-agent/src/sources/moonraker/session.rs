@@ -13,6 +13,9 @@ use crate::reading::{Ended, Heater, Heaters, Said, Sliced, UnixSeconds};
 /// Without a change the heaters are told again after this many seconds, so that time is counted.
 const HEARTBEAT_SECONDS: u64 = 30;
 
+/// The host's count of seconds goes back by fractions around a pause; a new print's by more.
+const COUNT_JITTER: f64 = 5.0;
+
 /// What follows from a message.
 #[derive(Debug, Default)]
 pub struct Step {
@@ -146,7 +149,10 @@ impl Session {
             PrintState::Printing | PrintState::Paused => {
                 let paused = print == PrintState::Paused;
                 let count_began_anew = self.is_active()
-                    && before.seconds.zip(self.status.seconds).is_some_and(|(old, new)| new < old);
+                    && before
+                        .seconds
+                        .zip(self.status.seconds)
+                        .is_some_and(|(old, new)| new + COUNT_JITTER < old);
                 if count_began_anew {
                     // An end was missed: the print that runs now has no known start.
                     step.said.extend(self.end(Outcome::Unspecified, false));
@@ -202,6 +208,10 @@ impl Session {
     /// the family is `Other`.
     fn host_shut_down(&mut self) -> Vec<Said> {
         if std::mem::replace(&mut self.host_down, true) {
+            return Vec::new();
+        }
+        if self.phase == Phase::Unseen {
+            // It happened before the agent looked.
             return Vec::new();
         }
         let mut said = vec![Said::Fault(FaultFamily::Other)];

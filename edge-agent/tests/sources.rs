@@ -1,0 +1,698 @@
+//! Sources, from recorded bytes to readings: what is read, and that nothing else comes through.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use imprimatur_agent::catalogue;
+use imprimatur_agent::reading::{Heater, Heaters, Reading, Said, Sliced, UnixSeconds};
+use imprimatur_agent::sources::moonraker::session::Session as MoonrakerSession;
+use imprimatur_agent::sources::moonraker::wire::{Call, Frame};
+use imprimatur_agent::sources::octoprint::greeting;
+use imprimatur_agent::sources::octoprint::session::Session as OctoPrintSession;
+use imprimatur_agent::sources::octoprint::wire::{
+    Activity, EVENTS, FaultCode, JobAnswer, Login, Printer, Push, Trouble, push,
+};
+use imprimatur_agent::sources::settings::MoonrakerRoles;
+use imprimatur_agent::sources::{Source, SourceSettings, SourceState, gcode};
+use imprimatur_proto::telemetry::v1::{AdhesionAid, FaultFamily, MaterialFamily, Outcome};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures");
+
+fn fixture(path: &str) -> Vec<u8> {
+    std::fs::read(format!("{FIXTURES}/{path}")).expect("fixtures are in the repository")
+}
+
+fn lines(path: &str) -> Vec<Value> {
+    let text = String::from_utf8(fixture(path)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn settings(toml: &str) -> Result<SourceSettings, String> {
+    toml::from_str(toml).map_err(|error| error.to_string())
+}
+
+// OctoPrint: what is read.
+
+#[track_caller]
+fn octoprint_heaters(path: &str, nozzle: (f64, f64), bed: (f64, f64)) {
+    let printer = Printer::parse(&fixture(path)).unwrap();
+    let heater = |(actual, target)| Some(Heater { actual, target });
+    let expected = Heaters { nozzle: heater(nozzle), bed: heater(bed), ..Heaters::default() };
+    assert_eq!(printer.heaters(), Some(expected));
+    assert_eq!(printer.activity(), Activity::Printing);
+}
+
+#[test]
+fn octoprint_temperatures_are_read() {
+    octoprint_heaters("octoprint/printer-heating.json", (51.39, 215.0), (60.0, 60.0));
+    octoprint_heaters("octoprint/printer-printing.json", (210.01, 210.0), (60.0, 60.0));
+}
+
+#[test]
+fn octoprint_errors_are_read_by_code_and_a_missing_one_is_none() {
+    let trouble = |path| Trouble::parse(&fixture(path)).unwrap().code();
+    assert_eq!(trouble("octoprint/after-error-printer-error.json"), Some(FaultCode::Heater));
+    assert_eq!(trouble("octoprint/printer-error.json"), None);
+}
+
+#[test]
+fn octoprint_jobs_tell_plan_and_progress_of_time() {
+    let job = JobAnswer::parse(&fixture("octoprint/job-printing.json")).unwrap();
+    assert_eq!(job.planned_seconds(), Some(719.273_643_400_582_2));
+    assert!((job.planned_volume().unwrap() - 1.025_332).abs() < 0.000_001);
+    assert_eq!((job.seconds(), job.is_complete(), job.has_file()), (Some(33.0), false, true));
+    let none = JobAnswer::parse(&fixture("octoprint/after-error-job.json")).unwrap();
+    assert_eq!((none.planned_seconds(), none.seconds(), none.has_file()), (None, None, false));
+}
+
+#[test]
+fn octoprint_events_are_read() {
+    let event = |kind: &str, payload: Value| {
+        push(json!({ "event": { "type": kind, "payload": payload } }).to_string().as_bytes())
+    };
+    assert_eq!(event("PrintStarted", json!({ "name": "x" })), Push::Started);
+    assert_eq!(event("PrintPaused", json!({ "position": { "x": 1 } })), Push::Paused);
+    assert_eq!(event("PrintDone", json!({ "time": 33.5 })), Push::Done(Some(33.5)));
+    assert_eq!(event("PrintDone", json!({ "time": -1 })), Push::Done(None));
+    assert_eq!(event("PrintCancelled", json!({ "time": 5 })), Push::Cancelled(Some(5.0)));
+    assert_eq!(event("PrintCancelled", json!({ "firmwareError": "no" })), Push::Failed(None));
+    assert_eq!(event("PrintFailed", json!({ "reason": "error" })), Push::Failed(None));
+    assert_eq!(event("PrintFailed", json!({})), Push::Ended(None));
+    assert_eq!(event("ZChange", json!({ "new": 0.3 })), Push::Nothing);
+    assert_eq!(event("Error", json!({ "reason": "timeout" })), Push::Fault(FaultCode::Link));
+    assert_eq!(event("Error", json!(null)), Push::Fault(FaultCode::Other));
+    assert_eq!(push(br#"{"reauthRequired": {"reason": "logout"}}"#), Push::Reauthenticate);
+    assert_eq!(push(b"\xff\x00"), Push::Nothing);
+}
+
+#[test]
+fn octoprint_is_told_what_not_to_send_before_it_is_told_who_listens() {
+    let login = Login { name: "labstatus".to_owned(), session: "token".to_owned() };
+    let [first, second] = greeting(&login);
+    let first: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(first["subscribe"]["state"], json!(false));
+    assert_eq!(first["subscribe"]["plugins"], json!(false));
+    assert_eq!(first["subscribe"]["events"], json!(EVENTS));
+    assert_eq!(second, r#"{"auth":"labstatus:token"}"#);
+}
+
+#[test]
+fn octoprint_amount_is_told_only_when_the_owner_says_what_is_loaded() {
+    let idle = JobAnswer::default();
+    let plan = |material| {
+        let mut session = OctoPrintSession::new(material);
+        session.on_poll(Printer::parse(b"{}").as_ref(), &idle);
+        session.on_push(Push::Started);
+        let printer = Printer::parse(&fixture("octoprint/printer-printing.json"));
+        let job = JobAnswer::parse(&fixture("octoprint/job-printing.json")).unwrap();
+        let said = session.on_poll(printer.as_ref(), &job);
+        said.into_iter().find_map(|said| match said {
+            Said::Sliced(sliced) => Some((sliced.family, sliced.amount)),
+            _ => None,
+        })
+    };
+    assert_eq!(plan(None), Some((None, None)));
+    let (family, amount) = plan(Some(MaterialFamily::Pla)).unwrap();
+    assert_eq!(family, Some(MaterialFamily::Pla));
+    assert!((amount.unwrap() - 1.27).abs() < 0.01, "{amount:?}");
+}
+
+#[test]
+fn octoprint_polling_and_events_count_a_print_once() {
+    let idle = Printer::parse(b"{}").unwrap();
+    let printing = Printer::parse(&fixture("octoprint/printer-printing.json")).unwrap();
+    let job = JobAnswer::parse(&fixture("octoprint/job-printing.json")).unwrap();
+    let mut session = OctoPrintSession::new(None);
+    let mut said = session.on_poll(Some(&idle), &job);
+    // Without the socket the polled state tells the start; the late event repeats it.
+    said.extend(session.on_poll(Some(&printing), &job));
+    session.socket_opened();
+    said.extend(session.on_push(Push::Started));
+    said.extend(session.on_poll(Some(&printing), &job));
+    // A poll that was under way when the print ended still says `printing`.
+    said.extend(session.on_push(Push::Done(Some(60.0))));
+    said.extend(session.on_poll(Some(&printing), &job));
+    said.extend(session.on_poll(Some(&idle), &job));
+    let starts = said.iter().filter(|said| **said == Said::Started).count();
+    let ends = said.iter().filter(|said| matches!(said, Said::Ended(_))).count();
+    assert_eq!((starts, ends), (1, 1), "{said:?}");
+}
+
+#[test]
+fn octoprint_that_lost_its_printer_ends_the_print() {
+    let idle = Printer::parse(b"{}").unwrap();
+    let mut session = OctoPrintSession::new(None);
+    session.on_poll(Some(&idle), &JobAnswer::default());
+    session.on_push(Push::Started);
+    let said = session.on_poll(None, &JobAnswer::default());
+    assert!(
+        matches!(said.as_slice(), [Said::Ended(ended)] if ended.outcome == Outcome::HostLost),
+        "{said:?}"
+    );
+}
+
+// Moonraker: what is read.
+
+fn roles() -> MoonrakerRoles {
+    MoonrakerRoles { laser: Some("output_pin laser".to_owned()), ..MoonrakerRoles::default() }
+}
+
+/// A recorded answer as the answer to the call of that number.
+fn answer(path: &str, id: u64) -> Vec<u8> {
+    let text = String::from_utf8(fixture(path)).unwrap();
+    let mut value: Value =
+        serde_json::Deserializer::from_str(&text).into_iter().next().unwrap().unwrap();
+    value["id"] = json!(id);
+    value.to_string().into_bytes()
+}
+
+fn told(session: &mut MoonrakerSession, path: &str, at: u64) -> Vec<Said> {
+    let frame = Frame::parse(&answer(path, 5), &roles());
+    session.on_frame(frame, UnixSeconds(at)).said
+}
+
+#[test]
+fn moonraker_laser_is_percent_of_full_scale() {
+    let mut session = MoonrakerSession::new(None, 2);
+    let said = told(&mut session, "moonraker/objects-laser-outputpin.json", 1);
+    assert_eq!(said, [Said::Laser(50.196_078_431_372_55)]);
+    let frame = Frame::parse(
+        &answer("moonraker/objects-laser-outputpin.json", 5),
+        &MoonrakerRoles::default(),
+    );
+    let said = MoonrakerSession::new(None, 2).on_frame(frame, UnixSeconds(1)).said;
+    assert_eq!(said, [], "a pin that the owner did not name is not a laser");
+}
+
+#[track_caller]
+fn moonraker_shutdown_is_a_fault(path: &str) {
+    let mut session = MoonrakerSession::new(None, 2);
+    told(&mut session, "moonraker/objects-complete.json", 1);
+    let mut said = told(&mut session, "moonraker/objects-printing.json", 2);
+    assert!(said.contains(&Said::Started), "{said:?}");
+    said = told(&mut session, path, 3);
+    assert!(said.contains(&Said::Fault(FaultFamily::Other)), "{said:?}");
+    let outcome = said.iter().find_map(|said| match said {
+        Said::Ended(ended) => Some(ended.outcome),
+        _ => None,
+    });
+    assert_eq!(outcome, Some(Outcome::Fault), "{said:?}");
+    assert!(!said.iter().any(|said| matches!(said, Said::Paused { .. })), "{said:?}");
+}
+
+#[test]
+fn moonraker_shutdown_goes_before_the_state_of_the_print() {
+    moonraker_shutdown_is_a_fault("moonraker/objects-emergencystop-midprint.json");
+    moonraker_shutdown_is_a_fault("moonraker/objects-mcu-lost-midprint.json");
+}
+
+#[test]
+fn moonraker_print_that_runs_at_the_first_look_has_no_start() {
+    let mut session = MoonrakerSession::new(None, 2);
+    let said = told(&mut session, "moonraker/objects-printing.json", 1);
+    assert_eq!(said.first(), Some(&Said::AlreadyRunning), "{said:?}");
+}
+
+#[test]
+fn moonraker_metadata_gives_numbers_and_no_name() {
+    let mut session = MoonrakerSession::new(None, 2);
+    told(&mut session, "moonraker/objects-complete.json", 1);
+    told(&mut session, "moonraker/objects-printing.json", 2);
+    let name = Frame::parse(&answer("moonraker/objects-printing.json", 6), &roles());
+    let step = session.on_frame(name, UnixSeconds(2));
+    assert!(!format!("{step:?}").contains("Acme"), "{step:?}");
+    let call = step.ask.expect("the numbers of the file are asked for");
+    assert!(call.to_text(&roles()).contains("server.files.metadata"));
+    let numbers = Frame::parse(&answer("moonraker/metadata.json", 7), &roles());
+    let step = session.on_frame(numbers, UnixSeconds(2));
+    let expected = Sliced {
+        seconds: Some(124.0),
+        amount: Some(0.27),
+        family: Some(MaterialFamily::Pla),
+        layer_height: Some(0.3),
+        nozzle: Some(0.4),
+        slicer: Some(catalogue::slicer("PrusaSlicer", "2.5.0")),
+        ..Sliced::default()
+    };
+    assert_eq!(step.said, [Said::Sliced(expected)]);
+}
+
+#[test]
+fn moonraker_is_asked_for_attributes_and_never_for_positions_or_names() {
+    let text = Call::Subscribe.to_text(&roles());
+    let call: Value = serde_json::from_str(&text).unwrap();
+    let objects = call["params"]["objects"].as_object().unwrap();
+    assert!(objects.values().all(|list| list.as_array().is_some_and(|list| !list.is_empty())));
+    for word in ["position", "filename", "file_path", "toolhead", "gcode_move", "message", "null"] {
+        assert!(!text.contains(word), "{word} in {text}");
+    }
+}
+
+// Sliced files.
+
+#[track_caller]
+fn sliced(path: &str, expected: Sliced) {
+    assert_eq!(gcode::facts(&fixture(path), b""), expected, "{path}");
+    let whole = gcode::read(format!("{FIXTURES}/{path}").as_ref()).unwrap();
+    assert_eq!(whole, expected, "{path}");
+}
+
+#[test]
+fn prusaslicer_files_tell_their_settings() {
+    sliced(
+        "slicers/prusaslicer-2.5.0-full-config.header.gcode",
+        Sliced {
+            seconds: Some(744.0),
+            amount: Some(1.27),
+            family: Some(MaterialFamily::Pla),
+            layer_height: Some(0.2),
+            adhesion: Some(AdhesionAid::None),
+            infill: Some(20.0),
+            nozzle: Some(0.4),
+            supports: Some(false),
+            slicer: Some(catalogue::slicer("PrusaSlicer", "2.5.0")),
+        },
+    );
+}
+
+#[test]
+fn slic3r_files_tell_neither_time_nor_grams() {
+    sliced(
+        "slicers/slic3r-1.3.0.header.gcode",
+        Sliced {
+            layer_height: Some(0.2),
+            adhesion: Some(AdhesionAid::None),
+            infill: Some(20.0),
+            nozzle: Some(0.4),
+            supports: Some(false),
+            slicer: Some(catalogue::slicer("Slic3r", "1.3.0")),
+            ..Sliced::default()
+        },
+    );
+}
+
+#[test]
+fn cura_placeholders_are_unknown_and_the_last_elapsed_time_is_right() {
+    let slicer = Some(catalogue::slicer("Cura", "4.13.0"));
+    sliced(
+        "slicers/curaengine-4.13.0-cli-creality_ender3.header.gcode",
+        Sliced { seconds: Some(612.932_875), layer_height: Some(0.1), slicer, ..Sliced::default() },
+    );
+    sliced(
+        "slicers/curaengine-4.13.0-cli-s5.header.gcode",
+        Sliced { seconds: Some(619.685_03), nozzle: Some(0.4), slicer, ..Sliced::default() },
+    );
+    let placeholders = gcode::facts(b";TIME:6666\n;Filament used: 0m\n;MATERIAL:6666\n", b"");
+    assert_eq!(placeholders, Sliced::default());
+}
+
+#[test]
+fn orca_files_are_read_by_their_own_keys() {
+    let text = b"; HEADER_BLOCK_START\n; generated by OrcaSlicer 2.1.1 on 2026-01-01\n\
+        ; total filament used [g] = 12.50\n; estimated printing time (normal mode) = 1h 2m 3s\n\
+        ; brim_type = auto_brim\n; brim_width = 5\n; raft_layers = 0\n; enable_support = 1\n\
+        ; sparse_infill_density = 15%\n; filament_type = PETG;PLA\n";
+    let expected = Sliced {
+        seconds: Some(3723.0),
+        amount: Some(12.5),
+        family: Some(MaterialFamily::Petg),
+        infill: Some(15.0),
+        supports: Some(true),
+        slicer: Some(catalogue::slicer("OrcaSlicer", "2.1.1")),
+        ..Sliced::default()
+    };
+    assert_eq!(gcode::facts(text, b""), expected);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_read_without_panic(
+        head in proptest::collection::vec(proptest::num::u8::ANY, 0..600),
+        tail in "(;|; )?(TIME|layer_height|filament used|brim_width|fill_density)[:= ]{1,3}.{0,30}",
+    ) {
+        let facts = gcode::facts(&head, tail.as_bytes());
+        for number in [facts.seconds, facts.amount, facts.layer_height, facts.infill, facts.nozzle] {
+            proptest::prop_assert!(number.is_none_or(f64::is_finite));
+        }
+        push(&head);
+        push(tail.as_bytes());
+        Frame::parse(&head, &roles());
+    }
+}
+
+// The opposite: nothing else comes through.
+
+/// A text and a number that stand in every field that is not read.
+const PLANTED_TEXT: &str = "planted-jane-doe";
+const PLANTED_NUMBER: f64 = 987_654.25;
+
+/// Replaces every leaf whose key is not read.
+fn plant(value: &mut Value, key: &str, read: &[&str]) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                plant(field, key, read);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                plant(item, key, read);
+            }
+        }
+        Value::String(text) if !read.contains(&key) => PLANTED_TEXT.clone_into(text),
+        Value::Number(number) if !read.contains(&key) => {
+            *number = serde_json::Number::from_f64(PLANTED_NUMBER).unwrap();
+        }
+        _ => {}
+    }
+}
+
+#[track_caller]
+fn nothing_planted(what: &dyn std::fmt::Debug) {
+    let text = format!("{what:?}");
+    let known =
+        ["Acme", "bracket", "Jane", "Doe", "acme", "labadmin", "labstatus", "gcode", "/home"];
+    for word in known.into_iter().chain([PLANTED_TEXT, "987654"]) {
+        assert!(!text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
+fn octoprint_readings_hold_no_name_position_or_line() {
+    let read = ["type", "time", "reason", "faq", "actual", "target"];
+    for path in [
+        "octoprint/socket-statusonly-printdone.jsonl",
+        "octoprint/socket-statusonly-pause-cancel-error.jsonl",
+        "octoprint/socket-statusonly-history-leak.jsonl",
+        "octoprint/socket-readonly-with-terminal-logs.jsonl",
+    ] {
+        for planted in [false, true] {
+            let mut session = OctoPrintSession::new(None);
+            session.on_poll(Printer::parse(b"{}").as_ref(), &JobAnswer::default());
+            for mut line in lines(path) {
+                if planted {
+                    plant(&mut line["msg"], "", &read);
+                }
+                let event = push(line["msg"].to_string().as_bytes());
+                nothing_planted(&event);
+                nothing_planted(&session.on_push(event));
+            }
+        }
+    }
+    for path in ["job-printing", "job-done", "printer-printing", "after-error-printer-error"] {
+        let text = String::from_utf8(fixture(&format!("octoprint/{path}.json"))).unwrap();
+        let mut value: Value =
+            serde_json::Deserializer::from_str(&text).into_iter().next().unwrap().unwrap();
+        let read = ["actual", "target", "estimatedPrintTime", "volume", "completion", "printTime"];
+        plant(&mut value, "", &read);
+        let bytes = value.to_string();
+        let mut session = OctoPrintSession::new(Some(MaterialFamily::Pla));
+        session.on_push(Push::Started);
+        let job = JobAnswer::parse(bytes.as_bytes()).unwrap();
+        nothing_planted(&session.on_poll(Printer::parse(bytes.as_bytes()).as_ref(), &job));
+        nothing_planted(&Trouble::parse(bytes.as_bytes()).unwrap().code());
+    }
+}
+
+#[test]
+fn octoprint_terminal_lines_give_no_reading() {
+    for line in lines("octoprint/socket-statusonly-history-leak.jsonl") {
+        if line["msg"].get("history").is_some() || line["msg"].get("current").is_some() {
+            assert_eq!(push(line["msg"].to_string().as_bytes()), Push::Nothing);
+        }
+    }
+}
+
+#[test]
+fn moonraker_readings_hold_no_name_position_or_line() {
+    let read = [
+        "method",
+        "id",
+        "state",
+        "print_duration",
+        "filament_used",
+        "temperature",
+        "target",
+        "value",
+    ];
+    for path in [
+        "moonraker/ws-upload-heat-print-pause-resume.jsonl",
+        "moonraker/ws-complete-cancel-emergencystop-restart.jsonl",
+    ] {
+        for planted in [false, true] {
+            let mut session = MoonrakerSession::new(None, 2);
+            for (at, mut line) in (0..).zip(lines(path)) {
+                if planted {
+                    plant(&mut line["msg"], "", &read);
+                }
+                let frame = Frame::parse(line["msg"].to_string().as_bytes(), &roles());
+                nothing_planted(&frame);
+                nothing_planted(&session.on_frame(frame, UnixSeconds(at)));
+            }
+        }
+    }
+}
+
+#[test]
+fn unnamed_notifications_are_ignored() {
+    for line in lines("moonraker/ws-upload-heat-print-pause-resume.jsonl") {
+        let method = line["msg"]["method"].as_str().unwrap_or_default().to_owned();
+        let frame = Frame::parse(line["msg"].to_string().as_bytes(), &roles());
+        if method.starts_with("notify_") && method != "notify_status_update" {
+            let named = method.starts_with("notify_klippy_");
+            assert_eq!(matches!(frame, Frame::Nothing), !named, "{method}");
+        }
+    }
+}
+
+// Settings.
+
+#[track_caller]
+fn refuses(toml: &str, expected: &str) {
+    let error = settings(toml).unwrap_err();
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn unusable_settings_are_refused_with_a_reason() {
+    let octoprint = |rest: &str| format!("kind = \"octoprint\"\n{rest}");
+    refuses(&octoprint("url = \"http://printer.local\""), "`api_key_file`");
+    refuses(&octoprint("url = \"https://printer.local\"\napi_key = \"k\""), "uses https");
+    refuses(&octoprint("url = \"http://8.8.8.8\"\napi_key = \"k\""), "out of the local network");
+    refuses(&octoprint("url = \"http://u:p@printer.local\"\napi_key = \"k\""), "only host");
+    refuses(&octoprint("url = \"printer\"\napi_key = \"k\""), "not an address");
+    refuses(&octoprint("url = \"http://a\"\napi_key = \"k\"\npol_seconds = 1"), "unknown field");
+    refuses(&octoprint("url = \"http://a\"\napi_key = \"k\"\npoll_seconds = 0.1"), "1 to 60");
+    refuses(&octoprint("url = \"http://a\"\napi_key = \"k\"\nmaterial = \"PLAA\""), "`material`");
+    refuses("kind = \"moonraker\"\nurl = \"http://a\"\nlaser_pin = \"a b\"", "`laser_pin`");
+    refuses("kind = \"teapot\"", "unknown variant");
+}
+
+#[test]
+fn a_key_is_never_shown() {
+    let toml = "kind = \"moonraker\"\nurl = \"http://10.0.0.7:7125\"\napi_key = \"SECRETKEY\"\n\
+        laser_pin = \"laser\"\nmaterial = \"PETG\"";
+    let text = format!("{:?}", settings(toml).unwrap());
+    assert!(!text.contains("SECRETKEY"), "{text}");
+    assert!(text.contains("Petg"), "{text}");
+}
+
+// Readers against servers on the loopback.
+
+fn started(toml: &str) -> (Running, mpsc::Receiver<Reading>) {
+    let (out, readings) = mpsc::channel(256);
+    let stop = CancellationToken::new();
+    let source = Source::new(settings(toml).unwrap(), Arc::new(|| UnixSeconds(1_795_293_300)));
+    let status = source.status();
+    let task = tokio::spawn(source.run(out, stop.clone()));
+    (Running { status, stop, task }, readings)
+}
+
+struct Running {
+    status: tokio::sync::watch::Receiver<imprimatur_agent::sources::SourceStatus>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    async fn retries_with(&mut self) -> String {
+        let reached = self.status.wait_for(|s| matches!(s.state, SourceState::Retrying { .. }));
+        let status = tokio::time::timeout(Duration::from_secs(20), reached).await.unwrap().unwrap();
+        match &status.state {
+            SourceState::Retrying { error, .. } => error.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(5), self.task).await.unwrap().unwrap();
+        assert_eq!(self.status.borrow().state, SourceState::Stopped);
+    }
+}
+
+/// Answers each request by its path: status and body.
+async fn serve_http(listener: TcpListener, answer: fn(&str) -> (u16, String)) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let mut request = Vec::new();
+            let mut part = [0; 4096];
+            while let Ok(length @ 1..) = stream.read(&mut part).await {
+                request.extend_from_slice(&part[..length]);
+                let text = String::from_utf8_lossy(&request).into_owned();
+                if !text.contains("\r\n\r\n") {
+                    continue;
+                }
+                let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
+                let (status, body) = answer(&path);
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+                break;
+            }
+        });
+    }
+}
+
+fn octoprint_body(path: &str) -> (u16, String) {
+    let body = |name: &str| {
+        let text = String::from_utf8(fixture(&format!("octoprint/{name}.json"))).unwrap();
+        let first: Value =
+            serde_json::Deserializer::from_str(&text).into_iter().next().unwrap().unwrap();
+        (200, first.to_string())
+    };
+    match path {
+        "/api/printer?exclude=sd" => body("printer-printing"),
+        "/api/job" => body("job-printing"),
+        _ => (404, "not here: /home/jane".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn octoprint_is_read_by_polling_when_its_socket_is_not_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(serve_http(listener, octoprint_body));
+    let (running, mut readings) = started(&format!(
+        "kind = \"octoprint\"\nurl = \"http://127.0.0.1:{port}\"\napi_key = \"KEY\"\npoll_seconds = 1"
+    ));
+    let mut said = Vec::new();
+    while said.len() < 4 {
+        let next = tokio::time::timeout(Duration::from_secs(20), readings.recv());
+        said.push(next.await.unwrap().unwrap().said);
+    }
+    assert!(matches!(said[0], Said::Online(_)), "{said:?}");
+    assert_eq!(said[1], Said::AlreadyRunning);
+    assert!(said.iter().any(|said| matches!(said, Said::Heaters(_))), "{said:?}");
+    running.stop().await;
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_refused_key_says_what_to_do_and_repeats_nothing_of_the_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let refuse = |_: &str| (403, "Traceback /home/jane/octoprint".to_owned());
+    let server = tokio::spawn(serve_http(listener, refuse));
+    let (mut running, _readings) = started(&format!(
+        "kind = \"octoprint\"\nurl = \"http://127.0.0.1:{port}\"\napi_key = \"WRONGKEY\""
+    ));
+    let error = running.retries_with().await;
+    assert!(error.contains("refused by OctoPrint"), "{error}");
+    assert!(error.contains("the single permission STATUS"), "{error}");
+    assert!(!error.contains("jane") && !error.contains("WRONGKEY"), "{error}");
+    running.stop().await;
+    server.abort();
+}
+
+#[tokio::test]
+async fn an_absent_server_is_tried_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let toml = format!("kind = \"moonraker\"\nurl = \"http://127.0.0.1:{port}\"");
+    let (mut running, mut readings) = started(&toml);
+    let error = running.retries_with().await;
+    assert!(error.contains("no answer"), "{error}");
+    running.stop().await;
+    assert!(readings.recv().await.is_none(), "a source that never answered says nothing");
+}
+
+/// Plays a recording to the first client; gives what the client said.
+async fn serve_moonraker(listener: TcpListener, recording: &'static str) -> Vec<String> {
+    let (stream, _): (TcpStream, _) = listener.accept().await.unwrap();
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let mut heard = Vec::new();
+    let mut recorded = lines(recording).into_iter().filter(|line| line["dir"] == "in");
+    while heard.len() < 2 {
+        let Some(Ok(Message::Text(text))) = socket.next().await else { break };
+        let id = serde_json::from_str::<Value>(&text).unwrap()["id"].clone();
+        heard.push(text.to_string());
+        let answer = recorded.find(|line| line["msg"]["id"] == id).unwrap();
+        socket.send(Message::text(answer["msg"].to_string())).await.unwrap();
+    }
+    for line in recorded {
+        socket.send(Message::text(line["msg"].to_string())).await.unwrap();
+    }
+    while let Ok(Some(Ok(message))) =
+        tokio::time::timeout(Duration::from_millis(500), socket.next()).await
+    {
+        if let Message::Text(text) = message {
+            heard.push(text.to_string());
+        }
+    }
+    heard
+}
+
+#[tokio::test]
+async fn moonraker_is_read_and_only_asked_what_is_listed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let recording = "moonraker/ws-complete-cancel-emergencystop-restart.jsonl";
+    let server = tokio::spawn(serve_moonraker(listener, recording));
+    let (running, mut readings) = started(&format!(
+        "kind = \"moonraker\"\nurl = \"http://127.0.0.1:{port}\"\napi_key = \"KEY\""
+    ));
+    let mut said = Vec::new();
+    while !said.contains(&Said::Offline) {
+        let next = tokio::time::timeout(Duration::from_secs(20), readings.recv());
+        said.push(next.await.unwrap().unwrap().said);
+    }
+    let outcomes: Vec<Outcome> = said
+        .iter()
+        .filter_map(|said| match said {
+            Said::Ended(ended) => Some(ended.outcome),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(outcomes, [Outcome::Done, Outcome::StoppedByUser]);
+    assert_eq!(said.iter().filter(|said| **said == Said::Restarted).count(), 1);
+    let allowed = [
+        "server.connection.identify",
+        "printer.objects.subscribe",
+        "printer.objects.query",
+        "server.files.metadata",
+    ];
+    for text in server.await.unwrap() {
+        let method = serde_json::from_str::<Value>(&text).unwrap()["method"].clone();
+        assert!(allowed.iter().any(|allowed| method == *allowed), "{text}");
+    }
+    running.stop().await;
+}
