@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod permit;
 pub mod pseudonym;
 pub mod publish;
+pub mod segments;
 mod tables;
 #[cfg(test)]
 mod tests;

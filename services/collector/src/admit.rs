@@ -70,8 +70,7 @@ fn append_all(open: &OpenBatch<'_>, inspected: &Inspected, today: UtcDate) -> Re
     }
     let mut denied: Option<Refusal> = None;
     let mut deny = |denial: Denial, category| {
-        let (_, categories) =
-            denied.get_or_insert_with(|| (reason(denial), BTreeSet::new()));
+        let (_, categories) = denied.get_or_insert_with(|| (reason(denial), BTreeSet::new()));
         categories.insert(category);
     };
     if let Some(tag) = inspected.identity_tag {

@@ -28,9 +28,9 @@ pub enum CollectorError {
     /// The lake cannot be written.
     #[error("the lake cannot be written")]
     Lake(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// An evidence segment cannot be encoded.
-    #[error("evidence cannot be encoded")]
-    Evidence(#[source] serde_json::Error),
+    /// Evidence cannot be written.
+    #[error("evidence cannot be written")]
+    Evidence(#[from] imprimatur_ledger::segments::SegmentError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}; is another process using it?")]
     Listen {

@@ -48,15 +48,18 @@ impl Verified {
 pub fn refuse(signer: &Signer, date: UtcDate, bytes: &[u8]) -> Recorded {
     let claimed: Option<SignedConsentEvent> = prost::Message::decode(bytes).ok();
     let event = claimed.as_ref().map_or(bytes, |signed| &signed.event);
-    recorded(signer, &ReceiptFor {
-        subject: SubjectId([0; 16]),
-        sequence: 0,
-        event: Digest::of(event),
-        status: ReceiptStatus::Unauthenticated,
-        position: 0,
-        date,
-        standing: None,
-    })
+    recorded(
+        signer,
+        &ReceiptFor {
+            subject: SubjectId([0; 16]),
+            sequence: 0,
+            event: Digest::of(event),
+            status: ReceiptStatus::Unauthenticated,
+            position: 0,
+            date,
+            standing: None,
+        },
+    )
 }
 
 /// Records a verified event and writes everything that follows from it.

@@ -25,8 +25,7 @@ impl Tally {
     /// # Errors
     /// [`BookError`].
     pub fn settle(&self, txn: &Txn) -> Result<(), BookError> {
-        let counts =
-            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         counts.iter().try_for_each(|(name, count)| txn.count(name, *count))
     }
 

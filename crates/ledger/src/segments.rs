@@ -1,0 +1,228 @@
+//! Evidence on disk: append-only segments and the manifest that names them, for offline proof.
+//!
+//! The folder holds `consent-FIRST-LAST.jsonl` and `commits-FIRST-LAST.jsonl`, one JSON object a
+//! line in the order of positions, and `manifest.json`, swapped whole. The manifest carries the
+//! SHA-256 of every segment and of the lake's catalogue at the same moment. A segment is never
+//! changed once the manifest names it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use imprimatur_consent::Digest;
+use imprimatur_runtime::durable;
+
+use crate::evidence::{CommitEvidence, ConsentEvidence};
+
+/// What a segment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    /// [`ConsentEvidence`].
+    Consent,
+    /// [`CommitEvidence`].
+    Commits,
+}
+
+/// One segment.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    /// File name in the evidence folder.
+    pub file: String,
+    /// What it holds.
+    pub holds: Holds,
+    /// First position.
+    pub first: u64,
+    /// Last position.
+    pub last: u64,
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+}
+
+/// What the evidence folder holds.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The collector's public key.
+    pub collector_key: Digest,
+    /// The contract under which it commits.
+    pub contract_hash: Digest,
+    /// SHA-256 of the lake's `catalogue.json` that belongs to this manifest.
+    pub catalogue: Digest,
+    /// Newest commit whose records are in the lake.
+    pub published: u64,
+    /// Answers given, by outcome and reason.
+    pub counts: BTreeMap<String, u64>,
+    /// The segments, in the order in which they were written.
+    pub segments: Vec<Segment>,
+}
+
+/// The evidence cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// A file or folder cannot be used.
+    #[error("cannot use `{}`", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what this program wrote.
+    #[error("`{}` is not understood", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A segment's bytes are not those that the manifest names.
+    #[error("`{}` was changed after it was written", path.display())]
+    Changed {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// The evidence folder of a collector: its writer.
+#[derive(Debug)]
+pub struct Segments {
+    folder: PathBuf,
+    segments: Vec<Segment>,
+}
+
+impl Segments {
+    /// Opens the folder, or makes it.
+    ///
+    /// # Errors
+    /// [`SegmentError`].
+    pub fn open(folder: &Path) -> Result<Self, SegmentError> {
+        durable::private_folder(folder).map_err(|source| io_error(folder, source))?;
+        let known = folder.join("manifest.json").exists();
+        let segments = if known { Manifest::load(folder)?.segments } else { Vec::new() };
+        Ok(Self { folder: folder.to_owned(), segments })
+    }
+
+    /// Newest positions of consent events and of commits that a segment holds.
+    pub fn newest(&self) -> (u64, u64) {
+        let newest = |holds| {
+            let of_it = self.segments.iter().filter(|segment| segment.holds == holds);
+            of_it.map(|segment| segment.last).max().unwrap_or(0)
+        };
+        (newest(Holds::Consent), newest(Holds::Commits))
+    }
+
+    /// Writes new segments; they count once [`Segments::store`] wrote the manifest.
+    ///
+    /// # Errors
+    /// [`SegmentError`]; nothing counts.
+    pub fn append(
+        &mut self,
+        consent: &[ConsentEvidence],
+        commits: &[CommitEvidence],
+    ) -> Result<(), SegmentError> {
+        let consent = self.segment(Holds::Consent, consent, |entry| entry.position)?;
+        let commits = self.segment(Holds::Commits, commits, |entry| entry.position)?;
+        self.segments.extend(consent);
+        self.segments.extend(commits);
+        Ok(())
+    }
+
+    /// Swaps the manifest; its list of segments is filled in here.
+    ///
+    /// # Errors
+    /// [`SegmentError`]; the old manifest still holds.
+    pub fn store(&self, manifest: Manifest) -> Result<(), SegmentError> {
+        let manifest = Manifest { segments: self.segments.clone(), ..manifest };
+        let path = self.folder.join("manifest.json");
+        let bytes = serde_json::to_vec_pretty(&manifest)
+            .map_err(|source| SegmentError::Malformed { path: path.clone(), source })?;
+        durable::write(&path, &bytes).map_err(|source| io_error(&path, source))
+    }
+
+    fn segment<T: serde::Serialize>(
+        &self,
+        holds: Holds,
+        entries: &[T],
+        position: impl Fn(&T) -> u64,
+    ) -> Result<Option<Segment>, SegmentError> {
+        let Some((first, last)) = entries.first().map(&position).zip(entries.last().map(&position))
+        else {
+            return Ok(None);
+        };
+        let name = match holds {
+            Holds::Consent => "consent",
+            Holds::Commits => "commits",
+        };
+        let file = format!("{name}-{first}-{last}.jsonl");
+        let path = self.folder.join(&file);
+        let mut bytes = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut bytes, entry)
+                .map_err(|source| SegmentError::Malformed { path: path.clone(), source })?;
+            bytes.push(b'\n');
+        }
+        durable::write(&path, &bytes).map_err(|source| io_error(&path, source))?;
+        Ok(Some(Segment { file, holds, first, last, sha256: Digest::of(&bytes) }))
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest of an evidence folder.
+    ///
+    /// # Errors
+    /// [`SegmentError`].
+    pub fn load(folder: &Path) -> Result<Self, SegmentError> {
+        let path = folder.join("manifest.json");
+        let bytes = fs::read(&path).map_err(|source| io_error(&path, source))?;
+        serde_json::from_slice(&bytes).map_err(|source| SegmentError::Malformed { path, source })
+    }
+
+    /// All recorded consent events, in order.
+    ///
+    /// # Errors
+    /// [`SegmentError`], also when a segment was changed.
+    pub fn consent(&self, folder: &Path) -> Result<Vec<ConsentEvidence>, SegmentError> {
+        self.entries(folder, Holds::Consent)
+    }
+
+    /// The evidence of all commits, in order.
+    ///
+    /// # Errors
+    /// [`SegmentError`], also when a segment was changed.
+    pub fn commits(&self, folder: &Path) -> Result<Vec<CommitEvidence>, SegmentError> {
+        self.entries(folder, Holds::Commits)
+    }
+
+    fn entries<T: serde::de::DeserializeOwned>(
+        &self,
+        folder: &Path,
+        holds: Holds,
+    ) -> Result<Vec<T>, SegmentError> {
+        let mut entries = Vec::new();
+        for segment in self.segments.iter().filter(|segment| segment.holds == holds) {
+            // A manifest that was tampered with must not lead out of its folder.
+            let name = Path::new(&segment.file).file_name().unwrap_or_default();
+            let path = folder.join(name);
+            let bytes = fs::read(&path).map_err(|source| io_error(&path, source))?;
+            if Digest::of(&bytes) != segment.sha256 {
+                return Err(SegmentError::Changed { path });
+            }
+            for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                let entry = serde_json::from_slice(line);
+                let entry = entry
+                    .map_err(|source| SegmentError::Malformed { path: path.clone(), source })?;
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> SegmentError {
+    SegmentError::Io { path: path.to_owned(), source }
+}

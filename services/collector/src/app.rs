@@ -1,0 +1,203 @@
+//! Creates the collector's tasks and channels, and ends them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imprimatur_ledger::{Book, Token};
+use imprimatur_proto::DESCRIPTORS;
+use imprimatur_proto::ingest::v1::collector_service_server::CollectorServiceServer;
+use imprimatur_runtime::{Clock, durable};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::Signer;
+use crate::config::CollectorSettings;
+use crate::error::CollectorError;
+use crate::publisher::Publisher;
+use crate::service::Door;
+use crate::tally::Tally;
+use crate::writer::{QUEUE, Writer};
+
+/// Largest gRPC message, bytes: a frame of 2 KiB, or one that is refused with a reason.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// A collector that is ready to run. It owns the book's file.
+#[derive(Debug)]
+pub struct Collector {
+    settings: CollectorSettings,
+    book: Arc<Book>,
+    signer: Arc<Signer>,
+    tally: Arc<Tally>,
+    clock: Arc<dyn Clock>,
+    publisher: Publisher,
+}
+
+/// A running collector.
+#[derive(Debug)]
+pub struct Running {
+    /// Where gRPC listens.
+    pub address: SocketAddr,
+    /// The public key that agents pin.
+    pub public_key: [u8; 32],
+    book: Arc<Book>,
+    ended: JoinHandle<Result<(), CollectorError>>,
+}
+
+impl Collector {
+    /// Opens the book, the key, the lake and the evidence; makes what is not there.
+    ///
+    /// # Errors
+    /// [`CollectorError`] names the file or folder.
+    pub fn open(
+        settings: CollectorSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, CollectorError> {
+        durable::private_folder(&settings.data)
+            .map_err(|source| CollectorError::Path { path: settings.data.clone(), source })?;
+        let signer = Arc::new(Signer::open(&settings.key())?);
+        let book = Arc::new(Book::open(&settings.book())?);
+        let tally = Arc::new(Tally::default());
+        let publisher = Publisher::open(
+            &settings,
+            Arc::clone(&book),
+            &signer,
+            Arc::clone(&tally),
+            Arc::clone(&clock),
+        )?;
+        Ok(Self { settings, book, signer, tally, clock, publisher })
+    }
+
+    /// Listens and works until `stop`.
+    ///
+    /// # Errors
+    /// [`CollectorError`] when the address is taken.
+    pub async fn start(self, stop: CancellationToken) -> Result<Running, CollectorError> {
+        let wanted = self.settings.listen;
+        let listen = |source| CollectorError::Listen { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (public_key, book) = (self.signer.public(), Arc::clone(&self.book));
+        tracing::info!(%address, "the collector listens");
+        let ended = tokio::spawn(self.serve(listener, stop));
+        Ok(Running { address, public_key, book, ended })
+    }
+
+    async fn serve(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> Result<(), CollectorError> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            book: Arc::clone(&self.book),
+            signer: Arc::clone(&self.signer),
+            offered: self.settings.policies.iter().map(|policy| policy.hash).collect(),
+            tally: Arc::clone(&self.tally),
+            clock: Arc::clone(&self.clock),
+        };
+        // A writer that failed stops the rest; the process ends and a restart recovers.
+        let failed = stop.clone();
+        let writer = tokio::task::spawn_blocking(move || {
+            let ended = writer.run(queue);
+            failed.cancel();
+            ended
+        });
+        let door = Door {
+            book: Arc::clone(&self.book),
+            signer: Arc::clone(&self.signer),
+            tally: Arc::clone(&self.tally),
+            clock: Arc::clone(&self.clock),
+            jobs,
+        };
+        let every = self.settings.publish_every;
+        let publishing = tokio::spawn(publish_until(self.publisher, every, stop.clone()));
+        let served = serve_grpc(door, listener, stop.clone()).await;
+        stop.cancel();
+        writer.await.map_err(|_panicked| CollectorError::WriterGone)??;
+        publishing.await.map_err(|_panicked| CollectorError::WriterGone)??;
+        served
+    }
+}
+
+impl Running {
+    /// Draws one-time enrolment tokens.
+    ///
+    /// # Errors
+    /// [`CollectorError::Book`].
+    pub fn issue_tokens(&self, count: u32) -> Result<Vec<Token>, CollectorError> {
+        Ok(self.book.issue_tokens(count)?)
+    }
+
+    /// Answers given so far, by outcome and reason, as far as they are in the book.
+    ///
+    /// # Errors
+    /// [`CollectorError::Book`].
+    pub fn counts(&self) -> Result<std::collections::BTreeMap<String, u64>, CollectorError> {
+        Ok(self.book.counts()?)
+    }
+
+    /// Waits until everything has ended, the last publication included.
+    ///
+    /// # Errors
+    /// What ended it, unless it was told to stop.
+    pub async fn ended(self) -> Result<(), CollectorError> {
+        self.ended.await.map_err(|_panicked| CollectorError::WriterGone)?
+    }
+}
+
+async fn serve_grpc(
+    door: Door,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), CollectorError> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1()
+        .map_err(CollectorError::Reflection)?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<CollectorServiceServer<Door>>().await;
+    let collector = CollectorServiceServer::new(door).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(collector)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .await
+        .map_err(CollectorError::Serve)
+}
+
+/// Publishes at the given interval, and once more at the end. A failed publication is tried again.
+async fn publish_until(
+    mut publisher: Publisher,
+    every: Duration,
+    stop: CancellationToken,
+) -> Result<(), CollectorError> {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let last = tokio::select! {
+            _ = ticks.tick() => false,
+            () = stop.cancelled() => true,
+        };
+        let published = tokio::task::spawn_blocking(move || {
+            let published = publisher.publish();
+            (publisher, published)
+        });
+        let (back, published) = published.await.map_err(|_panicked| CollectorError::WriterGone)?;
+        publisher = back;
+        match published {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "published"),
+            Err(error) if last => return Err(error),
+            Err(error) => tracing::error!(%error, "publication failed; it will be tried again"),
+        }
+        if last {
+            return Ok(());
+        }
+    }
+}
