@@ -1,1 +1,31 @@
-//! Room under construction.
+//! Answers about groups: registered metrics over the lake's Parquet files, never about a printer.
+//!
+//! A question names a metric of `metrics.toml`; nothing else can be asked. A group is told only if
+//! in every epoch that it covers at least k enrolled principals are in it and none of them holds
+//! more than half of its rows (INV-11). Epochs are never summed into one count of principals,
+//! because pseudonyms change with them.
+//!
+//! The service reads the catalogue and the files that it names. It never reads ledger or pepper,
+//! and what leaves it holds no pseudonym.
+
+mod answer;
+mod dimension;
+mod engine;
+mod error;
+mod estimate;
+mod files;
+mod gate;
+mod metric;
+mod plan;
+mod render;
+mod request;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Bin, Cell, Value};
+pub use dimension::Dimension;
+pub use engine::{Engine, EngineSettings};
+pub use error::{MetricsError, QueryError};
+pub use metric::{Counted, Measure, Metric, metrics};
+pub use request::Request;

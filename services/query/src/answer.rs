@@ -1,0 +1,101 @@
+//! What leaves the service: groups, their numbers and what was withheld. It holds no pseudonym.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use imprimatur_runtime::UnixSeconds;
+
+use crate::dimension::Dimension;
+
+/// The answer to one question.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Answer {
+    /// Name of the metric.
+    pub metric: String,
+    /// Its name for people.
+    pub title: String,
+    /// Unit of the values, or what is counted.
+    pub unit: String,
+    /// What the numbers estimate.
+    pub estimand: String,
+    /// Principals that each group needs in each epoch.
+    pub k: NonZeroU32,
+    /// The dimensions of the groups, in the order of columns.
+    pub by: Vec<Dimension>,
+    /// The groups that may be told, in the order of their dimensions; never empty.
+    pub cells: Vec<Cell>,
+    /// Groups that exist and are not told.
+    pub suppressed_cells: usize,
+    /// Whether the rows come from a synthetic fleet.
+    pub synthetic: bool,
+    /// When the state that was asked was published.
+    pub published: UnixSeconds,
+    /// What protects the people behind it, in one sentence.
+    pub privacy: String,
+}
+
+/// One group.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Cell {
+    /// Its place in each dimension.
+    pub dimensions: BTreeMap<Dimension, String>,
+    /// Enrolled principals: the most within one epoch.
+    pub principals: u64,
+    /// Rows that the value is made of; of a histogram only those in bins that are told.
+    pub rows: u64,
+    /// The number.
+    pub value: Value,
+}
+
+/// The number of a group.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Value {
+    /// How many.
+    Count {
+        /// The count.
+        count: u64,
+    },
+    /// A mean in the answer's unit.
+    Mean {
+        /// The mean.
+        mean: f64,
+        /// Lower end of the 95 % interval.
+        low: Option<f64>,
+        /// Upper end of the 95 % interval.
+        high: Option<f64>,
+        /// Mean times rows.
+        total: f64,
+    },
+    /// A share, 0 to 1.
+    Rate {
+        /// The share.
+        rate: f64,
+        /// Lower end of the 95 % interval.
+        low: f64,
+        /// Upper end of the 95 % interval.
+        high: f64,
+    },
+    /// Rows by bin or class, all of the contract in their order.
+    Histogram {
+        /// The bins.
+        bins: Vec<Bin>,
+        /// Bins that are not told because too few principals, perhaps none, are in them.
+        withheld: usize,
+    },
+}
+
+/// One bin or class of a histogram.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Bin {
+    /// Index in the contract, from 1.
+    pub index: u32,
+    /// What it means.
+    pub meaning: String,
+    /// Lower bound in the field's unit; `None` for classes and open ends.
+    pub low: Option<f64>,
+    /// Upper bound in the field's unit; `None` for classes and open ends.
+    pub high: Option<f64>,
+    /// Rows; `None` when fewer than k principals, perhaps none, are in it.
+    pub rows: Option<u64>,
+}

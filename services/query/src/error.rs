@@ -1,0 +1,112 @@
+//! Why there is no answer. No text here holds a pseudonym, a path of a person or a row.
+
+use std::num::NonZeroU32;
+
+use imprimatur_lake::{CatalogueError, ReadError};
+use imprimatur_runtime::clock::NotADate;
+
+use crate::dimension::Dimension;
+
+/// The registered metrics do not fit the contract. Stop at start and repair `metrics.toml`.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// The text is no list of metrics.
+    #[error("cannot parse the metrics")]
+    Parse(#[source] toml::de::Error),
+    /// A key of a metric is missing, surplus or wrong.
+    #[error("metric `{metric}`, key `{key}`: {problem}")]
+    Invalid {
+        /// The metric's name.
+        metric: String,
+        /// The key in `metrics.toml`.
+        key: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// A question without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// There is no such metric. Usage error: exit with 2.
+    #[error("there is no metric `{name}`; the metrics are {allowed}")]
+    UnknownMetric {
+        /// What was asked.
+        name: String,
+        /// All metrics.
+        allowed: String,
+    },
+    /// There is no such dimension. Usage error: exit with 2.
+    #[error("there is no dimension `{name}`; the dimensions are {allowed}")]
+    UnknownDimension {
+        /// What was asked.
+        name: String,
+        /// All dimensions.
+        allowed: String,
+    },
+    /// The metric does not allow this dimension. Usage error: exit with 2.
+    #[error("`{metric}` cannot be grouped or filtered by `{dimension}`; it allows {allowed}")]
+    DimensionNotAllowed {
+        /// The metric.
+        metric: String,
+        /// What was asked.
+        dimension: Dimension,
+        /// What it allows.
+        allowed: String,
+    },
+    /// A filter's value is none of its dimension. Usage error: exit with 2.
+    #[error("`{value}` is no value of `{dimension}`; write {allowed}")]
+    UnknownValue {
+        /// The dimension.
+        dimension: Dimension,
+        /// What was asked.
+        value: String,
+        /// What may be written.
+        allowed: String,
+    },
+    /// A filter that is not `dimension=value`. Usage error: exit with 2.
+    #[error("`{text}` is no filter; write it as DIMENSION=VALUE")]
+    NotAFilter {
+        /// What was asked.
+        text: String,
+    },
+    /// The date since when to count is none. Usage error: exit with 2.
+    #[error("`--since` takes a date")]
+    Since(#[source] NotADate),
+    /// No group may be told. The answer is no: exit with 1. Fewer dimensions, wider filters or
+    /// another start date may help.
+    #[error(
+        "no group has at least {k} principals in each month that it covers, none of them holding \
+         more than half of it; {suppressed} withheld"
+    )]
+    BelowThreshold {
+        /// How many principals each group needs in each epoch.
+        k: NonZeroU32,
+        /// How many groups were withheld, at least 1, also when there were no rows at all.
+        suppressed: usize,
+    },
+    /// The registered metrics are wrong. Exit with 64.
+    #[error("the registered metrics do not fit the contract")]
+    Metrics(#[from] MetricsError),
+    /// There is no usable catalogue. Wait for the collector to publish; exit with 69.
+    #[error("cannot read what was published")]
+    Catalogue(#[source] CatalogueError),
+    /// A file is not what the catalogue says. Run the verifier; exit with 69.
+    #[error("the lake's file `{path}` is not what was published")]
+    File {
+        /// Its path in the lake.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: ReadError,
+    },
+    /// The question needs more memory than the pool has. Start later, or give the pool more.
+    #[error("the answer needs more than the {memory_bytes} bytes that are allowed")]
+    TooLarge {
+        /// Size of the pool.
+        memory_bytes: usize,
+    },
+    /// The engine failed. Report it with the log; exit with 69.
+    #[error("the query engine failed")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,261 @@
+//! The plan: from the files of a question to one row of sums for each group and epoch.
+//!
+//! In this order: rows with the needed sections, enrolled principals, nobody excluded, the day's
+//! machine joined, filters, the bound on each principal's rows, sums by principal, sums by group.
+//! Pseudonyms go no further than the last but one step.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::{JoinType, ScalarValue};
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::error::Result;
+use datafusion::functions_aggregate::expr_fn::{count, max, sum};
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::{ExprFunctionExt as _, cast, when};
+use datafusion::prelude::{Expr, SessionContext, col, lit};
+use imprimatur_consent::Pseudonym;
+use imprimatur_lake::{Catalogue, schema};
+use imprimatur_proto::contract;
+use imprimatur_proto::record::RecordKind;
+
+use crate::dimension::{Dimension, FIRMWARES, Source};
+use crate::metric::{Measure, Metric};
+use crate::request::Question;
+
+/// Where the lake's folder is mounted for the engine.
+pub(crate) const STORE: &str = "lake://files";
+
+/// What one plan groups by besides the dimensions and the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grain {
+    /// Nothing: the cells.
+    Cell,
+    /// The field's index: the bins of a histogram.
+    Bin,
+    /// Nothing, and subjects are counted instead of principals.
+    Printer,
+}
+
+/// Everything that a plan is made of.
+pub(crate) struct Plan<'a> {
+    pub(crate) context: &'a SessionContext,
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) question: &'a Question,
+    /// Paths of the metric's own table; not empty.
+    pub(crate) files: Vec<String>,
+    /// Paths of the day table, for the machine of prints.
+    pub(crate) days: Vec<String>,
+}
+
+impl Plan<'_> {
+    /// The rows that count: `epoch`, `subject`, `principal`, `value` and one column a dimension.
+    pub(crate) fn rows(&self) -> Result<DataFrame> {
+        let metric = &self.question.metric;
+        let dimensions = self.question.dimensions();
+        let mut rows = self.scan(metric.table, &self.files)?;
+        rows = rows.filter(col(&metric.field).is_not_null())?;
+        for dimension in &dimensions {
+            if let Source::Print(column) = dimension.source() {
+                rows = rows.filter(col(column).is_not_null())?;
+            }
+        }
+        if let Some(since) = self.question.since {
+            let days = i32::try_from(since.0).unwrap_or(i32::MAX);
+            rows = rows.filter(col("date").gt_eq(lit(ScalarValue::Date32(Some(days)))))?;
+        }
+        rows = self.only_counted(rows)?;
+        if dimensions.iter().any(|one| one.source() == Source::Machine) {
+            rows = self.with_machine(rows)?;
+        }
+        let mut columns: Vec<Expr> =
+            ["commit", "ordinal", "epoch", "subject", "principal"].map(col).to_vec();
+        columns.push(cast(col(&metric.field), DataType::Int32).alias("value"));
+        for (at, dimension) in dimensions.iter().enumerate() {
+            columns.push(dimension_value(*dimension).alias(dimension_column(at)));
+        }
+        rows = rows.select(columns)?;
+        for (at, dimension) in dimensions.iter().enumerate() {
+            if let Some(values) = self.question.filters.get(dimension) {
+                let values = values.iter().map(|value| lit(*value)).collect();
+                rows = rows.filter(col(dimension_column(at)).in_list(values, false))?;
+            }
+        }
+        if let Some(known) = known(&metric.measure) {
+            rows = rows.filter(known)?;
+        }
+        bounded(rows, metric)
+    }
+
+    /// One row a group and epoch: the group's columns, `epoch`, `principals`, `rows`, `largest`,
+    /// then the sums `n`, `s`, `ss`, `sn`, `nn` as 64-bit floats.
+    pub(crate) fn sums(&self, rows: DataFrame, grain: Grain) -> Result<DataFrame> {
+        let mut group: Vec<Expr> =
+            (0..self.question.by.len()).map(|at| col(dimension_column(at))).collect();
+        if grain == Grain::Bin {
+            group.push(col("value"));
+        }
+        group.push(col("epoch"));
+        let one = if grain == Grain::Printer { col("subject") } else { col("principal") };
+        let of_one = [group.clone(), vec![one]].concat();
+        let value = value(&self.question.metric)?;
+        let each =
+            rows.aggregate(of_one, vec![count(lit(1_i64)).alias("n"), sum(value).alias("s")])?;
+        let (n, s) = (cast(col("n"), DataType::Float64), col("s"));
+        each.aggregate(
+            group,
+            vec![
+                count(lit(1_i64)).alias("principals"),
+                sum(col("n")).alias("rows"),
+                max(col("n")).alias("largest"),
+                sum(n.clone()).alias("all_n"),
+                sum(s.clone()).alias("all_s"),
+                sum(s.clone() * s.clone()).alias("all_ss"),
+                sum(s * n.clone()).alias("all_sn"),
+                sum(n.clone() * n).alias("all_nn"),
+            ],
+        )
+    }
+
+    fn scan(&self, table: RecordKind, paths: &[String]) -> Result<DataFrame> {
+        let urls = paths.iter().map(|path| ListingTableUrl::parse(format!("{STORE}/{path}")));
+        let options =
+            ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+        let config = ListingTableConfig::new_with_multi_paths(urls.collect::<Result<_>>()?)
+            .with_listing_options(options)
+            .with_schema(schema(table));
+        self.context.read_table(Arc::new(ListingTable::try_new(config)?))
+    }
+
+    /// Only rows of enrolled principals, and none of a subject that is excluded from a category
+    /// that the question uses.
+    fn only_counted(&self, rows: DataFrame) -> Result<DataFrame> {
+        let enrolled = self.pseudonyms("enrolled", self.catalogue.enrolled.iter().copied())?;
+        let rows = rows.join(enrolled, JoinType::LeftSemi, &["principal"], &["enrolled"], None)?;
+        let excluded = self.catalogue.excluded.iter();
+        let excluded = excluded.filter(|one| self.question.uses(one.category));
+        let excluded = self.pseudonyms("excluded", excluded.map(|one| one.subject))?;
+        rows.join(excluded, JoinType::LeftAnti, &["subject"], &["excluded"], None)
+    }
+
+    fn pseudonyms(&self, name: &str, all: impl Iterator<Item = Pseudonym>) -> Result<DataFrame> {
+        let all = all.map(|pseudonym| Some(pseudonym.0));
+        let column = FixedSizeBinaryArray::try_from_sparse_iter_with_size(all, 16)?;
+        let field = Field::new(name, DataType::FixedSizeBinary(16), true);
+        let column: ArrayRef = Arc::new(column);
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column])?;
+        self.context.read_batch(batch)
+    }
+
+    /// Adds `model` and `firmware`, 0 where unknown. A print gets them from the day of the same
+    /// subject and date; of several rows of one day the highest numbers count.
+    fn with_machine(&self, rows: DataFrame) -> Result<DataFrame> {
+        if self.question.metric.table == RecordKind::Day {
+            let rows = rows.with_column("model", model()?)?;
+            return rows.with_column("firmware", firmware()?);
+        }
+        if self.days.is_empty() {
+            let rows = rows.with_column("model", lit(0_i32))?;
+            return rows.with_column("firmware", lit(0_i32));
+        }
+        let days = self.scan(RecordKind::Day, &self.days)?;
+        let days = days.select(vec![
+            col("subject").alias("day_subject"),
+            col("date").alias("day_date"),
+            model()?.alias("model"),
+            firmware()?.alias("firmware"),
+        ])?;
+        let days = days.aggregate(
+            vec![col("day_subject"), col("day_date")],
+            vec![max(col("model")).alias("model"), max(col("firmware")).alias("firmware")],
+        )?;
+        let on = (["subject", "date"], ["day_subject", "day_date"]);
+        rows.join(days, JoinType::Left, &on.0, &on.1, None)
+    }
+}
+
+/// Name of a dimension's column in a plan, by its place.
+fn dimension_column(at: usize) -> String {
+    format!("dimension_{at}")
+}
+
+fn dimension_value(dimension: Dimension) -> Expr {
+    let known = |column: &str| {
+        let is_absent = col(column).is_null();
+        when(is_absent, lit(0_i32)).otherwise(col(column)).unwrap_or_else(|_| col(column))
+    };
+    let days = || cast(col("date"), DataType::Int32);
+    match (dimension, dimension.source()) {
+        (_, Source::Print(column)) => cast(col(column), DataType::Int32),
+        (Dimension::Model, _) => known("model"),
+        (Dimension::Firmware, _) => known("firmware"),
+        (Dimension::Week, _) => (days() + lit(3_i32)) / lit(7_i32),
+        _ => days(),
+    }
+}
+
+/// Model of a day's row; 0 where unknown.
+fn model() -> Result<Expr> {
+    let model = col("machine_model");
+    when(model.clone().is_null(), lit(0_i32)).otherwise(cast(model, DataType::Int32))
+}
+
+/// Model and firmware of a day's row as one number; 0 where either is unknown or it changed.
+fn firmware() -> Result<Expr> {
+    let (model, firmware) = (col("machine_model"), col("machine_firmware"));
+    let known = model.clone().gt(lit(0_u8)).and(firmware.clone().gt(lit(0_u8)));
+    let known = known.and(col("machine_firmware_change").eq(lit(0_u8)));
+    let both = cast(model, DataType::Int32) * lit(FIRMWARES) + cast(firmware, DataType::Int32);
+    when(known, both).otherwise(lit(0_i32))
+}
+
+/// Which rows a measure looks at; `None` for all.
+fn known(measure: &Measure) -> Option<Expr> {
+    match measure {
+        Measure::Count { .. } => None,
+        Measure::Histogram | Measure::Mean { .. } => Some(col("value").gt(lit(0_i32))),
+        Measure::Rate { denominator, .. } => Some(is_one_of(denominator)),
+    }
+}
+
+fn is_one_of(classes: &[u32]) -> Expr {
+    let classes = classes.iter().filter_map(|class| i32::try_from(*class).ok());
+    col("value").in_list(classes.map(lit).collect(), false)
+}
+
+/// Of each principal and epoch the earliest rows, up to the metric's bound.
+fn bounded(rows: DataFrame, metric: &Metric) -> Result<DataFrame> {
+    let order = ["commit", "ordinal", "subject"].map(|column| col(column).sort(true, false));
+    let place = row_number()
+        .partition_by(vec![col("principal"), col("epoch")])
+        .order_by(order.to_vec())
+        .build()?;
+    let bound = u64::from(metric.rows_per_principal_and_epoch.get());
+    rows.window(vec![place.alias("place")])?.filter(col("place").lt_eq(lit(bound)))
+}
+
+/// The number that a row adds to a sum: what its index stands for, or whether it counts.
+fn value(metric: &Metric) -> Result<Expr> {
+    match &metric.measure {
+        Measure::Count { .. } | Measure::Histogram => Ok(lit(0.0_f64)),
+        Measure::Rate { numerator, .. } => {
+            when(is_one_of(numerator), lit(1.0_f64)).otherwise(lit(0.0_f64))
+        }
+        Measure::Mean { divide_by } => {
+            let domain = contract().rule(metric.field_id).domain();
+            let mut cases = when(col("value").eq(lit(0_i32)), lit(0.0_f64));
+            for index in 1..domain {
+                let stands_for = contract().representative(metric.field_id, index).unwrap_or(0.0);
+                let number = stands_for / f64::from(divide_by.get());
+                let index = i32::try_from(index).unwrap_or(i32::MAX);
+                cases = cases.when(col("value").eq(lit(index)), lit(number));
+            }
+            cases.otherwise(lit(0.0_f64))
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! An answer for eyes and for other programs: a table with sparklines, and CSV.
+
+use std::fmt;
+
+use crate::answer::{Answer, Bin, Cell, Value};
+
+/// Eight heights of a sparkline.
+const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// A bin that is not told.
+const WITHHELD: char = '·';
+
+impl Answer {
+    /// The answer as CSV with a header line: one line a group, of a histogram one a bin. A bin that
+    /// is not told has `<k` for its rows.
+    pub fn to_csv(&self) -> String {
+        let mut lines = vec![line(&self.header())];
+        for cell in &self.cells {
+            let start = self.start(cell);
+            for rest in columns(&cell.value, self) {
+                lines.push(line(&[start.clone(), rest].concat()));
+            }
+        }
+        lines.concat()
+    }
+
+    fn header(&self) -> Vec<String> {
+        let own: &[&str] = match self.cells.first().map(|cell| &cell.value) {
+            Some(Value::Count { .. }) | None => &["count"],
+            Some(Value::Mean { .. }) => &["mean", "low", "high", "total"],
+            Some(Value::Rate { .. }) => &["rate", "low", "high"],
+            Some(Value::Histogram { .. }) => &["bin", "low", "high", "bin_rows"],
+        };
+        let names = self.by.iter().map(|one| one.name());
+        names.chain(["principals", "rows"]).chain(own.iter().copied()).map(str::to_owned).collect()
+    }
+
+    fn start(&self, cell: &Cell) -> Vec<String> {
+        let places =
+            self.by.iter().map(|one| cell.dimensions.get(one).cloned().unwrap_or_default());
+        places.chain([cell.principals.to_string(), cell.rows.to_string()]).collect()
+    }
+}
+
+fn line(fields: &[String]) -> String {
+    let quoted = fields.iter().map(|field| {
+        if field.contains([',', '"', '\n']) {
+            format!("\"{}\"", field.replace('"', "\"\""))
+        } else {
+            field.clone()
+        }
+    });
+    quoted.collect::<Vec<_>>().join(",") + "\n"
+}
+
+fn columns(value: &Value, answer: &Answer) -> Vec<Vec<String>> {
+    let number = |number: f64| format!("{number:.6}");
+    let perhaps = |value: Option<f64>| value.map(number).unwrap_or_default();
+    match value {
+        Value::Count { count } => vec![vec![count.to_string()]],
+        Value::Mean { mean, low, high, total } => {
+            vec![vec![number(*mean), perhaps(*low), perhaps(*high), number(*total)]]
+        }
+        Value::Rate { rate, low, high } => {
+            vec![vec![number(*rate), number(*low), number(*high)]]
+        }
+        Value::Histogram { bins, .. } => {
+            let bound = |value: Option<f64>| value.map(|value| value.to_string());
+            let bin = |bin: &Bin| {
+                let (low, high) = (bound(bin.low), bound(bin.high));
+                vec![
+                    bin.meaning.clone(),
+                    low.unwrap_or_default(),
+                    high.unwrap_or_default(),
+                    rows_text(bin, answer),
+                ]
+            };
+            bins.iter().map(bin).collect()
+        }
+    }
+}
+
+fn rows_text(bin: &Bin, answer: &Answer) -> String {
+    bin.rows.map_or_else(|| format!("<{}", answer.k), |rows| rows.to_string())
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} [{}]", self.title, self.unit)?;
+        if self.synthetic {
+            writeln!(f, "Synthetic fleet: no printer told any of this.")?;
+        }
+        writeln!(f)?;
+        let mut table = vec![self.by.iter().map(|one| one.name().to_owned()).collect::<Vec<_>>()];
+        if let Some(head) = table.first_mut() {
+            head.extend(["principals", "rows", "value"].map(str::to_owned));
+        }
+        for cell in &self.cells {
+            table.push([self.start(cell), vec![summary(&cell.value)]].concat());
+        }
+        write_table(f, &table, self.by.len())?;
+        if let [Cell { value: Value::Histogram { bins, .. }, .. }] = self.cells.as_slice() {
+            writeln!(f)?;
+            write_bins(f, bins, self)?;
+        }
+        writeln!(f, "\n{}\n{}", self.estimand, self.privacy)
+    }
+}
+
+/// One line for a value.
+fn summary(value: &Value) -> String {
+    match value {
+        Value::Count { count } => count.to_string(),
+        Value::Mean { mean, low, high, .. } => match low.zip(*high) {
+            Some((low, high)) => format!("{mean:.2} ({low:.2} to {high:.2})"),
+            None => format!("{mean:.2}"),
+        },
+        Value::Rate { rate, low, high } => {
+            let percent = [rate, low, high].map(|share| share * 100.0);
+            format!("{:.1} % ({:.1} to {:.1} %)", percent[0], percent[1], percent[2])
+        }
+        Value::Histogram { bins, .. } => {
+            let most = bins.iter().filter(|bin| bin.rows.is_some()).max_by_key(|bin| bin.rows);
+            let most = most.map(|bin| bin.meaning.as_str()).unwrap_or_default();
+            format!("{}  mostly {most}", sparkline(bins))
+        }
+    }
+}
+
+/// One character a bin, its height by rows; a dot where the bin is not told.
+fn sparkline(bins: &[Bin]) -> String {
+    let most = bins.iter().filter_map(|bin| bin.rows).max().unwrap_or(0).max(1);
+    let level = |rows: u64| usize::try_from(rows.saturating_mul(7) / most).unwrap_or(0);
+    let height = |bin: &Bin| bin.rows.and_then(|rows| LEVELS.get(level(rows)).copied());
+    bins.iter().map(|bin| height(bin).unwrap_or(WITHHELD)).collect()
+}
+
+fn write_bins(f: &mut fmt::Formatter<'_>, bins: &[Bin], answer: &Answer) -> fmt::Result {
+    let most = bins.iter().filter_map(|bin| bin.rows).max().unwrap_or(0).max(1);
+    let width = bins.iter().map(|bin| bin.meaning.chars().count()).max().unwrap_or(0);
+    for bin in bins {
+        let bar = bin.rows.unwrap_or(0).saturating_mul(40) / most;
+        let bar = "█".repeat(usize::try_from(bar).unwrap_or(0));
+        let text = format!("  {:width$}  {:>8}  {bar}", bin.meaning, rows_text(bin, answer));
+        writeln!(f, "{}", text.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Columns of equal width: names to the left, the two numbers after them to the right.
+fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>], names: usize) -> fmt::Result {
+    let width = |at: usize| {
+        let cells = table.iter().filter_map(|row| row.get(at));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    for row in table {
+        let mut text = String::new();
+        for (at, cell) in row.iter().enumerate() {
+            let width = width(at);
+            text.push_str(&if (names..names + 2).contains(&at) {
+                format!("{cell:>width$}  ")
+            } else {
+                format!("{cell:width$}  ")
+            });
+        }
+        writeln!(f, "{}", text.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,349 @@
+//! Questions to small lakes: who counts, what is withheld, what is refused, what an answer shows.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroU32;
+
+use imprimatur_consent::{Category, Pseudonym};
+use imprimatur_lake::{Catalogue, Exclusion, Lake, Row};
+use imprimatur_proto::contract;
+use imprimatur_proto::record::{RecordKind, Section};
+use imprimatur_runtime::{UnixSeconds, UtcDate};
+use tempfile::TempDir;
+
+use crate::{Answer, Cell, Dimension, Engine, EngineSettings, QueryError, Request, Value};
+
+const K: u32 = 5;
+/// A column and its index.
+type Told = (&'static str, u32);
+const DONE: Told = ("status_outcome", 1);
+const CANCELLED: Told = ("status_outcome", 2);
+const FAULT: Told = ("status_outcome", 3);
+const PLA: Told = ("material_family", 1);
+const PETG: Told = ("material_family", 2);
+
+/// A lake under construction: one subject a principal.
+struct Fleet {
+    folder: TempDir,
+    rows: Vec<Row>,
+    catalogue: Catalogue,
+}
+
+fn date(text: &str) -> UtcDate {
+    text.parse().unwrap()
+}
+
+/// The pseudonym of subject (1) or principal (2) number `number` in an epoch.
+fn pseudonym(what: u8, number: u8, epoch: u32) -> Pseudonym {
+    let month = u8::try_from(epoch % 100).unwrap();
+    Pseudonym([what, number, month, 0xab, 0xcd, 0xef, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7])
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let catalogue = Catalogue::empty(UnixSeconds(1_800_000_000));
+        Self { folder: tempfile::tempdir().unwrap(), rows: Vec::new(), catalogue }
+    }
+
+    fn tell(&mut self, kind: RecordKind, number: u8, day: &str, values: &[Told]) {
+        let mut sections: BTreeMap<Category, Section> = BTreeMap::new();
+        for (column, index) in values {
+            let field = contract().column(kind, column).unwrap();
+            let category = contract().rule(field).category.unwrap();
+            let section = sections.entry(category);
+            let section = section.or_insert(Section { category, values: Vec::new() });
+            section.values.push((field, *index));
+        }
+        let epoch = date(day).month();
+        let commit = u64::try_from(self.rows.len()).unwrap();
+        self.rows.push(Row {
+            kind,
+            date: date(day),
+            epoch,
+            commit,
+            ordinal: 0,
+            subject: pseudonym(1, number, epoch),
+            principal: pseudonym(2, number, epoch),
+            sections: sections.into_values().collect(),
+        });
+        self.catalogue.enrolled.insert(pseudonym(2, number, epoch));
+    }
+
+    fn print(&mut self, number: u8, day: &str, values: &[Told]) {
+        self.tell(RecordKind::Print, number, day, values);
+    }
+
+    /// The same print of each of the principals 1 to `count`.
+    fn prints(&mut self, count: u8, day: &str, values: &[Told]) {
+        (1..=count).for_each(|number| self.print(number, day, values));
+    }
+
+    fn publish(&mut self) -> Engine {
+        let folder = self.folder.path();
+        self.catalogue.files = Lake::open(folder).unwrap().write(&self.rows).unwrap();
+        self.catalogue.store(folder).unwrap();
+        let k = NonZeroU32::new(K).unwrap();
+        Engine::open(folder, EngineSettings { k, ..EngineSettings::default() }).unwrap()
+    }
+
+    async fn ask(&mut self, metric: &str, by: &str, filters: &str) -> Result<Answer, QueryError> {
+        let request = Request::parse(metric, Some(by), Some(filters), None).unwrap();
+        self.publish().answer(&request).await
+    }
+}
+
+fn cell<'a>(answer: &'a Answer, dimension: Dimension, value: &str) -> &'a Cell {
+    let place = |cell: &&Cell| cell.dimensions.get(&dimension).is_some_and(|one| one == value);
+    answer.cells.iter().find(place).unwrap()
+}
+
+#[track_caller]
+fn is_withheld(result: Result<Answer, QueryError>) {
+    assert!(matches!(result, Err(QueryError::BelowThreshold { .. })), "{result:?}");
+}
+
+#[tokio::test]
+async fn below_k_is_refused_and_at_k_is_answered() {
+    let mut fleet = Fleet::new();
+    fleet.prints(4, "2026-11-21", &[DONE]);
+    is_withheld(fleet.ask("print_count", "", "").await);
+    fleet.print(5, "2026-11-21", &[DONE]);
+    let answer = fleet.ask("print_count", "", "").await.unwrap();
+    assert_eq!(answer.cells[0].value, Value::Count { count: 5 });
+    assert_eq!(answer.cells[0].principals, 5);
+}
+
+#[tokio::test]
+async fn principals_that_are_not_enrolled_count_zero() {
+    let mut fleet = Fleet::new();
+    fleet.prints(6, "2026-11-21", &[DONE]);
+    fleet.catalogue.enrolled.remove(&pseudonym(2, 6, 202_611));
+    let answer = fleet.ask("print_count", "", "").await.unwrap();
+    assert_eq!((answer.cells[0].principals, answer.cells[0].rows), (5, 5));
+    fleet.catalogue.enrolled.remove(&pseudonym(2, 5, 202_611));
+    is_withheld(fleet.ask("print_count", "", "").await);
+}
+
+#[tokio::test]
+async fn an_excluded_category_leaves_its_subject_out_and_no_other_category_does() {
+    let mut fleet = Fleet::new();
+    fleet.prints(6, "2026-11-21", &[DONE, PLA]);
+    let subject = pseudonym(1, 1, 202_611);
+    fleet.catalogue.excluded.insert(Exclusion { subject, category: Category::Material });
+    let rows = |answer: Answer| answer.cells[0].rows;
+    assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 6);
+    assert_eq!(rows(fleet.ask("print_count", "material_family", "").await.unwrap()), 5);
+    assert_eq!(rows(fleet.ask("print_count", "", "material_family=pla").await.unwrap()), 5);
+    fleet.catalogue.excluded.insert(Exclusion { subject, category: Category::Status });
+    assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 5);
+}
+
+#[tokio::test]
+async fn each_epoch_needs_k_and_principals_are_never_summed() {
+    let mut fleet = Fleet::new();
+    fleet.prints(6, "2026-10-20", &[DONE]);
+    fleet.prints(7, "2026-11-21", &[DONE]);
+    let answer = fleet.ask("print_count", "", "").await.unwrap();
+    assert_eq!((answer.cells[0].principals, answer.cells[0].rows), (7, 13));
+    let mut fleet = Fleet::new();
+    fleet.prints(3, "2026-10-20", &[DONE]);
+    fleet.prints(7, "2026-11-21", &[DONE]);
+    is_withheld(fleet.ask("print_count", "", "").await);
+    let request = Request::parse("print_count", None, None, Some("2026-11-01")).unwrap();
+    let answer = fleet.publish().answer(&request).await.unwrap();
+    assert_eq!(answer.cells[0].rows, 7);
+}
+
+#[tokio::test]
+async fn groups_below_k_are_counted_and_not_shown() {
+    let mut fleet = Fleet::new();
+    fleet.prints(6, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(4, "2026-11-21", &[DONE, PETG]);
+    let answer = fleet.ask("print_count", "material_family", "").await.unwrap();
+    assert_eq!(answer.cells.len(), 1);
+    assert_eq!(answer.suppressed_cells, 1);
+    assert!(!answer.to_string().contains("petg"));
+}
+
+#[tokio::test]
+async fn one_principal_can_neither_fill_nor_flood_a_group() {
+    let mut fleet = Fleet::new();
+    fleet.prints(5, "2026-11-21", &[DONE]);
+    (0..20).for_each(|_| fleet.print(1, "2026-11-21", &[FAULT]));
+    is_withheld(fleet.ask("print_count", "", "").await);
+    let mut fleet = Fleet::new();
+    for number in 1..=5 {
+        (0..310).for_each(|_| fleet.print(number, "2026-11-21", &[DONE]));
+    }
+    let answer = fleet.ask("print_count", "", "").await.unwrap();
+    assert_eq!(answer.cells[0].rows, 5 * 300);
+}
+
+#[tokio::test]
+async fn rows_without_the_section_are_left_out() {
+    let mut fleet = Fleet::new();
+    fleet.prints(6, "2026-11-21", &[DONE]);
+    is_withheld(fleet.ask("print_count", "material_family", "").await);
+    is_withheld(fleet.ask("material_used", "", "").await);
+}
+
+#[tokio::test]
+async fn cancelled_prints_are_neither_failures_nor_successes() {
+    let mut fleet = Fleet::new();
+    fleet.prints(10, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(10, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(10, "2026-11-22", &[CANCELLED, PLA]);
+    fleet.prints(5, "2026-11-22", &[FAULT, PLA]);
+    let answer = fleet.ask("failure_rate", "", "").await.unwrap();
+    let Value::Rate { rate, low, high } = answer.cells[0].value else { panic!("{answer:?}") };
+    assert!((rate - 0.2).abs() < 1e-9, "{rate}");
+    assert!(low > 0.05 && low < rate && high > rate && high < 0.45, "{low} {high}");
+    assert_eq!(answer.cells[0].rows, 25);
+}
+
+#[tokio::test]
+async fn a_print_has_the_model_of_its_day_and_unknown_without_one() {
+    let mut fleet = Fleet::new();
+    fleet.prints(10, "2026-11-21", &[DONE]);
+    fleet.prints(10, "2026-11-20", &[DONE]);
+    let machine: &[Told] = &[("machine_model", 12), ("machine_firmware", 3)];
+    (1..=5).for_each(|number| fleet.tell(RecordKind::Day, number, "2026-11-21", machine));
+    let answer = fleet.ask("print_count", "model", "").await.unwrap();
+    assert_eq!(cell(&answer, Dimension::Model, "12").rows, 5);
+    assert_eq!(cell(&answer, Dimension::Model, "unknown").rows, 15);
+    let answer = fleet.ask("print_count", "", "firmware=12.3").await.unwrap();
+    assert_eq!(answer.cells[0].rows, 5);
+    let answer = fleet.ask("printer_count", "model", "").await.unwrap();
+    assert_eq!(cell(&answer, Dimension::Model, "12").value, Value::Count { count: 5 });
+    let subject = pseudonym(1, 1, 202_611);
+    fleet.catalogue.excluded.insert(Exclusion { subject, category: Category::Machine });
+    let answer = fleet.ask("print_count", "model", "").await.unwrap();
+    assert_eq!(answer.suppressed_cells, 1);
+    assert_eq!(cell(&answer, Dimension::Model, "unknown").rows, 14);
+}
+
+#[tokio::test]
+async fn means_use_the_middle_of_each_bin_in_the_metrics_unit() {
+    let mut fleet = Fleet::new();
+    for number in 1..=6 {
+        fleet.tell(RecordKind::Day, number, "2026-11-21", &[("laser_on_time", 3)]);
+    }
+    let answer = fleet.ask("laser_hours", "week", "").await.unwrap();
+    let found = cell(&answer, Dimension::Week, "2026-11-16");
+    let Value::Mean { mean, total, .. } = found.value else { panic!("{answer:?}") };
+    let hour = 3600.0 * 2.0_f64.sqrt() / 3600.0;
+    assert!((mean - hour).abs() < 1e-9 && (total - 6.0 * hour).abs() < 1e-9, "{mean} {total}");
+}
+
+#[tokio::test]
+async fn a_bin_below_k_is_withheld_and_missing_from_the_sum() {
+    let mut fleet = Fleet::new();
+    fleet.prints(8, "2026-11-21", &[("print_time_completed_duration", 4)]);
+    fleet.prints(6, "2026-11-21", &[("print_time_completed_duration", 5)]);
+    fleet.prints(2, "2026-11-21", &[("print_time_completed_duration", 9)]);
+    let answer = fleet.ask("print_duration", "", "").await.unwrap();
+    let Value::Histogram { bins, withheld } = &answer.cells[0].value else { panic!("{answer:?}") };
+    let told: Vec<(u32, u64)> =
+        bins.iter().filter_map(|bin| Some((bin.index, bin.rows?))).collect();
+    assert_eq!(told, [(4, 8), (5, 6)]);
+    assert_eq!((answer.cells[0].rows, *withheld), (14, bins.len() - 2));
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_told_what_can() {
+    let mut fleet = Fleet::new();
+    fleet.prints(6, "2026-11-21", &[DONE]);
+    let engine = fleet.publish();
+    let error = |result: Result<Answer, QueryError>| result.unwrap_err().to_string();
+    let ask = |metric: &str, by| Request { metric: metric.to_owned(), by, ..Request::default() };
+    let unknown = error(engine.answer(&ask("subjects", vec![])).await);
+    assert!(unknown.contains("`subjects`") && unknown.contains("failure_rate"), "{unknown}");
+    let denied = error(engine.answer(&ask("busy_hours", vec![Dimension::Outcome])).await);
+    assert!(denied.contains("it allows model, firmware, week, date"), "{denied}");
+    let parse = |by, filters, since| Request::parse("outcome", by, filters, since).unwrap_err();
+    assert!(
+        parse(Some("serial"), None, None).to_string().contains("dimensions are material_family")
+    );
+    assert!(parse(None, Some("outcome"), None).to_string().contains("DIMENSION=VALUE"));
+    assert!(matches!(parse(None, None, Some("soon")), QueryError::Since(_)));
+    let wrong = fleet.ask("outcome", "", "model=x").await;
+    assert!(matches!(wrong, Err(QueryError::UnknownValue { .. })));
+}
+
+#[tokio::test]
+async fn nothing_published_a_corrupt_file_and_a_forged_one_are_errors() {
+    let mut fleet = Fleet::new();
+    let request = Request { metric: "print_count".to_owned(), ..Request::default() };
+    let engine = Engine::open(fleet.folder.path(), EngineSettings::default()).unwrap();
+    assert!(matches!(engine.answer(&request).await, Err(QueryError::Catalogue(_))));
+    fleet.prints(6, "2026-11-21", &[DONE]);
+    let engine = fleet.publish();
+    assert!(engine.answer(&request).await.is_ok());
+    let path = fleet.folder.path().join(&fleet.catalogue.files[0].path);
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let fresh = Engine::open(fleet.folder.path(), EngineSettings::default()).unwrap();
+    assert!(matches!(fresh.answer(&request).await, Err(QueryError::File { .. })));
+    let noise = vec![0x5a; bytes.len()];
+    fs::write(&path, &noise).unwrap();
+    fleet.catalogue.files[0].sha256 = imprimatur_consent::Digest::of(&noise);
+    fleet.catalogue.store(fleet.folder.path()).unwrap();
+    assert!(matches!(fresh.answer(&request).await, Err(QueryError::Engine(_))));
+}
+
+#[tokio::test]
+async fn a_question_over_its_memory_is_refused() {
+    let mut fleet = Fleet::new();
+    fleet.prints(6, "2026-11-21", &[DONE]);
+    fleet.publish();
+    let settings = EngineSettings { memory_bytes: 1024, ..EngineSettings::default() };
+    let engine = Engine::open(fleet.folder.path(), settings).unwrap();
+    let request = Request { metric: "print_count".to_owned(), ..Request::default() };
+    let result = engine.answer(&request).await;
+    assert!(matches!(result, Err(QueryError::TooLarge { memory_bytes: 1024 })), "{result:?}");
+}
+
+#[tokio::test]
+async fn an_answer_reads_well_and_holds_no_pseudonym() {
+    let mut fleet = Fleet::new();
+    fleet.prints(8, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(8, "2026-11-22", &[DONE, PLA]);
+    fleet.prints(5, "2026-11-22", &[FAULT, PLA]);
+    fleet.prints(7, "2026-11-22", &[DONE, PETG]);
+    fleet.catalogue.synthetic = true;
+    let answer = fleet.ask("outcome", "material_family", "").await.unwrap();
+    let table = "\
+Outcome of prints [prints]
+Synthetic fleet: no printer told any of this.
+
+material_family  principals  rows  value
+pla                       8    21  █·▃··  mostly done
+petg                      7     7  █····  mostly done
+
+Distribution of known outcomes, per print.
+Each group has at least 5 enrolled principals in each month that it covers, none of them holds \
+more than half of it or counts with more than 300 rows a month; groups withheld: 0.
+";
+    assert_eq!(answer.to_string(), table);
+    let csv = "\
+material_family,principals,rows,bin,low,high,bin_rows
+pla,8,21,done,,,16
+pla,8,21,stopped_by_user,,,<5
+pla,8,21,fault,,,5
+";
+    assert!(answer.to_csv().starts_with(csv), "{}", answer.to_csv());
+    let json = serde_json::to_value(&answer).unwrap();
+    assert_eq!(json["cells"][1]["dimensions"]["material_family"], "petg");
+    assert_eq!(json["cells"][0]["value"]["kind"], "histogram");
+    assert_eq!(json["cells"][0]["value"]["bins"][1]["rows"], serde_json::Value::Null);
+    for text in [answer.to_string(), answer.to_csv(), json.to_string()] {
+        for pseudonym in fleet.rows.iter().flat_map(|row| [row.subject, row.principal]) {
+            assert!(!text.contains(&pseudonym.to_string()));
+        }
+    }
+    let one = fleet.ask("failure_rate", "", "material_family=pla").await.unwrap();
+    assert!(one.to_string().contains("23.8 % ("), "{one}");
+    assert!(one.to_csv().starts_with("principals,rows,rate,low,high\n8,21,0.238095,"));
+}
