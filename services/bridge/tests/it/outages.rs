@@ -1,0 +1,141 @@
+//! Sides that go away and come back.
+
+use std::time::{Duration, Instant};
+
+use imprimatur_bridge::Counts;
+use imprimatur_bridge::config::DRAIN_WITHIN;
+
+use crate::support::{Agent, Bridge, Collector, Mood, PATIENCE, broker, settings};
+
+/// Waits lie between 50 ms and 100 ms with the tests' settings: so many attempts fit at most.
+#[track_caller]
+fn not_busy(began: Instant, attempts: u64) {
+    let fit = began.elapsed().as_millis() / 50 + 2;
+    assert!(u128::from(attempts) <= fit, "{attempts} attempts where {fit} fit");
+}
+
+#[tokio::test]
+async fn a_collector_that_dies_is_waited_for() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Answer).await);
+    let bridge = Bridge::ready(settings(broker.address(), collector.address)).await;
+    let agent = Agent::start(broker.address()).await;
+    agent.insist("before").await;
+
+    let (port, began) = (collector.address.port(), started());
+    let before = bridge.counts();
+    collector.kill().await;
+    let out = |counts: &Counts| counts.collector_attempts >= before.collector_attempts + 5;
+    let counts = bridge.until(out).await;
+    not_busy(began, counts.collector_attempts - before.collector_attempts);
+    assert_eq!((counts.outages, counts.sessions), (1, 1));
+    // While the collector is away the bridge does not even call the broker.
+    assert_eq!(counts.broker_attempts, before.broker_attempts);
+
+    let _collector = Collector::start(port, Mood::Answer).await;
+    agent.insist("after").await;
+    assert_eq!((bridge.counts().outages, bridge.counts().sessions), (1, 2));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_collector_without_time_is_one_outage_and_answers_nothing() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Busy).await);
+    let began = started();
+    let bridge = Bridge::start(settings(broker.address(), collector.address));
+    let agent = Agent::start(broker.address()).await;
+    agent.send("batch", "too early").await;
+    let counts = bridge.until(|counts| counts.collector_attempts >= 5).await;
+    not_busy(began, counts.collector_attempts);
+    assert_eq!((counts.outages, counts.batches_answered, counts.dropped()), (1, 0, 0));
+
+    collector.mood.send(Mood::Answer).unwrap();
+    agent.insist("in time").await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_restarts_is_waited_for() {
+    let (first, collector) = (broker(0).await, Collector::start(0, Mood::Answer).await);
+    let address = first.address();
+    let bridge = Bridge::ready(settings(address, collector.address)).await;
+    Agent::start(address).await.insist("before").await;
+
+    let (began, before) = (started(), bridge.counts());
+    first.stop().await.unwrap();
+    let out = |counts: &Counts| counts.broker_attempts >= before.broker_attempts + 5;
+    let counts = bridge.until(out).await;
+    not_busy(began, counts.broker_attempts - before.broker_attempts);
+    assert_eq!(counts.outages, 1);
+
+    let second = broker(address.port()).await;
+    Agent::start(address).await.insist("after").await;
+    assert_eq!(bridge.counts().outages, 1);
+    bridge.stop().await;
+    second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_one_outage() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Answer).await);
+    let address = imprimatur_bridge::BrokerAddress::new("127.0.0.1", broker.address().port());
+    let account = imprimatur_bridge::Credentials::new("bridge", "not the password at all");
+    let retry = Duration::from_millis(100);
+    let settings = imprimatur_bridge::BridgeSettings::new(
+        address.unwrap(),
+        account.unwrap(),
+        &format!("http://{}", collector.address),
+    );
+    let began = started();
+    let bridge = Bridge::start(settings.unwrap().with_retry(retry, retry).unwrap());
+    let counts = bridge.until(|counts| counts.broker_attempts >= 5).await;
+    not_busy(began, counts.broker_attempts);
+    assert_eq!((counts.outages, counts.sessions), (1, 0));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_answers_what_is_under_way() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Wait).await);
+    let bridge = Bridge::ready(settings(broker.address(), collector.address)).await;
+    let agent = Agent::start(broker.address()).await;
+    agent.send("batch", "late").await;
+    bridge.until(|counts| counts.batches_forwarded == 1).await;
+    bridge.stop.cancel();
+    collector.mood.send(Mood::Answer).unwrap();
+    agent.until(|seen| seen.messages.len() == 1).await;
+    let counts = bridge.until(|counts| counts.batches_answered == 1).await;
+    assert_eq!(counts.left_unanswered, 0);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Wait).await);
+    let bridge = Bridge::ready(settings(broker.address(), collector.address)).await;
+    let agent = Agent::start(broker.address()).await;
+    agent.send("batch", "never answered").await;
+    bridge.until(|counts| counts.batches_forwarded == 1).await;
+    let began = started();
+    bridge.stop.cancel();
+    let (counters, task) = (bridge.counters(), bridge.task);
+    tokio::time::timeout(PATIENCE, task).await.expect("stops").unwrap().unwrap();
+    assert!(began.elapsed() < DRAIN_WITHIN + Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(counters.counts().left_unanswered, 1);
+}
+
+#[tokio::test]
+async fn a_stop_during_an_outage_is_at_once() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Answer).await);
+    let (first, collector_address) = (broker.address(), collector.address);
+    collector.kill().await;
+    let retry = Duration::from_hours(1);
+    let settings = settings(first, collector_address).with_retry(retry, retry).unwrap();
+    let bridge = Bridge::start(settings);
+    bridge.until(|counts| counts.outages == 1).await;
+    bridge.stop().await;
+}
+
+fn started() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a test may look at a stopwatch")]
+    Instant::now()
+}
