@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use crate::canonical::Fault;
+use crate::consent::v1::ConsentEvent;
 use crate::record::RecordKind;
 use crate::rules::{RuleError, Rules, Unit};
 use crate::telemetry::v1::{
@@ -133,6 +134,18 @@ fn a_field_without_fitting_options_fails_the_build() {
 fn a_canonical_batch_is_decoded_to_what_was_encoded() {
     let bytes = batch().encode_to_vec();
     assert_eq!(contract().decode::<Batch>(&bytes), Ok(batch()));
+}
+
+/// prost takes a field with options for unpacked unless it says `packed = true`.
+#[test]
+fn lists_of_categories_are_packed() {
+    let event = ConsentEvent { categories: vec![2, 3], ..Default::default() };
+    assert_eq!(event.encode_to_vec(), [0x2a, 2, 2, 3]);
+    assert_eq!(contract().decode::<ConsentEvent>(&event.encode_to_vec()), Ok(event));
+    let decode = |bytes: &[u8]| contract().decode::<ConsentEvent>(bytes).map(|_| ());
+    assert_eq!(decode(&[0x2a, 2, 3, 2]), Err(Fault::NonCanonical));
+    assert_eq!(decode(&[0x2a, 1, 12]), Err(Fault::UnknownEnum));
+    assert_eq!(decode(&[0x28, 2, 0x28, 3]), Err(Fault::Malformed));
 }
 
 #[test]
