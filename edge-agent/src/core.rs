@@ -1,0 +1,347 @@
+//! The agent's decisions: consent, what is kept, what is sealed, what an answer changes.
+//!
+//! Works on a store and a clock; never opens a connection. Keeps true: without a granted category
+//! there is no key, no id, no stored record; a withdrawal takes effect in one change of the store;
+//! a sequence number is durable before it is signed and never used twice; a frame is freed only by
+//! a verdict that names it and that the pinned collector signed.
+
+mod answer;
+mod consent;
+mod error;
+mod hexed;
+mod journal;
+mod offer;
+mod preview;
+mod record;
+mod seal;
+mod state;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use imprimatur_consent::{Category, Policy, VerifyingKey};
+use imprimatur_proto::record::RecordKind;
+use imprimatur_proto::telemetry::v1::{DayReport, PrintReport};
+use imprimatur_runtime::{Clock, UnixSeconds, UtcDate};
+use tokio::sync::watch;
+
+pub use self::answer::{Heard, Ignored};
+pub use self::consent::{CategoryState, Granted, Overview, Withdrawn};
+pub use self::error::AgentError;
+pub use self::journal::{Line, Noted};
+pub use self::offer::{Errand, OfferedEvent, OfferedFrame};
+pub use self::preview::{Preview, PreviewKind, Row};
+pub use self::record::Recorded;
+pub use self::seal::Sealed;
+pub use self::state::Flags;
+use self::state::{Draft, State};
+use crate::store::Store;
+
+/// Prints of one date that are told, in all batches together; the contract's capacity budget rests
+/// on it. The accumulator counts the others in `prints_not_reported`.
+pub const PRINTS_PER_DATE_MAX: u32 = 10;
+
+/// Default bound of the spool, bytes: about 16,000 batches of one day.
+pub const SPOOL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// What an agent needs to know.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    /// Folder of the store, its owner's only.
+    pub data_dir: PathBuf,
+    /// The policy that is shown and consented to.
+    pub policy: Policy,
+    /// The collector's public key, pinned; without it no answer is believed.
+    pub collector: Option<VerifyingKey>,
+    /// Largest sum of spooled frames, bytes; at least one frame of 2,048.
+    pub spool_bytes_max: u64,
+}
+
+impl AgentSettings {
+    /// Settings with a pinned collector and the default spool.
+    pub fn new(data_dir: PathBuf, policy: Policy, collector: VerifyingKey) -> Self {
+        Self { data_dir, policy, collector: Some(collector), spool_bytes_max: SPOOL_BYTES_MAX }
+    }
+}
+
+/// How often something changed; tells waiting tasks to look again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Keys drawn: what was measured before the newest one must be forgotten.
+    pub identities: u64,
+    /// Withdrawals: what is queued for the wire must be dropped.
+    pub withdrawals: u64,
+    /// Anything that gives the uplink something to say.
+    pub news: u64,
+}
+
+/// What went wrong quietly since the start, for the owner's eyes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Counts {
+    /// Answers that were forged or belong to nothing here.
+    pub ignored_answers: u64,
+    /// Batches that the full spool refused.
+    pub refused_by_spool: u64,
+    /// Reports beyond what a date may tell.
+    pub beyond_date: u64,
+}
+
+/// The agent; clones share one store.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    core: Arc<Mutex<Core>>,
+    changes: watch::Sender<Changes>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    settings: AgentSettings,
+    clock: Arc<dyn Clock>,
+    store: Store,
+    state: State,
+    /// The store failed; read it again before anything else.
+    stale: bool,
+    /// A withdrawal that could not be written: it is tried before anything else, so that nothing
+    /// is kept or offered until it could.
+    owed: Option<Vec<Category>>,
+    /// The newest report of each kind as it was measured, for the preview only.
+    seen: BTreeMap<RecordKind, Vec<u8>>,
+    counts: Counts,
+    changes: Changes,
+}
+
+impl Agent {
+    /// Opens the store; draws nothing, sends nothing.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`], with [`crate::store::StoreError::InUse`] when another agent runs.
+    pub fn open(settings: AgentSettings, clock: Arc<dyn Clock>) -> Result<Self, AgentError> {
+        let store = Store::open(&settings.data_dir)?;
+        let state = State::load(&store)?;
+        let core = Core {
+            settings,
+            clock,
+            store,
+            state,
+            stale: false,
+            owed: None,
+            seen: BTreeMap::new(),
+            counts: Counts::default(),
+            changes: Changes::default(),
+        };
+        let (changes, _) = watch::channel(Changes::default());
+        Ok(Self { core: Arc::new(Mutex::new(core)), changes })
+    }
+
+    /// Tells when to look again.
+    pub fn changes(&self) -> watch::Receiver<Changes> {
+        self.changes.subscribe()
+    }
+
+    /// Grants categories from now on. Draws key and principal at the first grant only; a category
+    /// that is granted already stays as it is.
+    ///
+    /// # Errors
+    /// [`AgentError`]; nothing was granted.
+    pub fn grant(
+        &self,
+        categories: &[Category],
+        token: Option<[u8; 32]>,
+    ) -> Result<Granted, AgentError> {
+        self.with(|core| core.grant(categories, token))
+    }
+
+    /// Says no to categories; for a granted one this is a withdrawal.
+    ///
+    /// # Errors
+    /// [`AgentError`]; until it succeeds nothing is sent.
+    pub fn refuse(&self, categories: &[Category]) -> Result<Withdrawn, AgentError> {
+        self.with(|core| core.refuse(categories))
+    }
+
+    /// Withdraws categories, or all with `None`. Binds before it returns.
+    ///
+    /// # Errors
+    /// [`AgentError`]; until it succeeds nothing is kept or sent.
+    pub fn withdraw(&self, categories: Option<&[Category]>) -> Result<Withdrawn, AgentError> {
+        self.with(|core| core.withdraw(categories))
+    }
+
+    /// Flags, purposes and what is stored.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`].
+    pub fn show(&self) -> Result<Overview, AgentError> {
+        self.with(|core| core.show())
+    }
+
+    /// Keeps the allowed sections of one canonical report. `started` is the print's start, or the
+    /// moment since which the day was measured.
+    ///
+    /// # Errors
+    /// [`AgentError::Report`] for bytes that are no report of this date; [`AgentError::Store`].
+    pub fn record(
+        &self,
+        kind: RecordKind,
+        report: &[u8],
+        started: UnixSeconds,
+    ) -> Result<Recorded, AgentError> {
+        self.with(|core| core.record(kind, report, started))
+    }
+
+    /// [`Agent::record`] for a print.
+    ///
+    /// # Errors
+    /// As [`Agent::record`].
+    pub fn record_print(
+        &self,
+        report: &PrintReport,
+        started: UnixSeconds,
+    ) -> Result<Recorded, AgentError> {
+        self.record(RecordKind::Print, &imprimatur_proto::canonical::encode(report), started)
+    }
+
+    /// [`Agent::record`] for a day.
+    ///
+    /// # Errors
+    /// As [`Agent::record`].
+    pub fn record_day(
+        &self,
+        report: &DayReport,
+        started: UnixSeconds,
+    ) -> Result<Recorded, AgentError> {
+        self.record(RecordKind::Day, &imprimatur_proto::canonical::encode(report), started)
+    }
+
+    /// Seals what is pending of the dates before this one, a batch for each date.
+    ///
+    /// # Errors
+    /// [`AgentError`]; what was pending still is.
+    pub fn seal_before(&self, date: UtcDate) -> Result<Sealed, AgentError> {
+        self.with(|core| core.seal(date))
+    }
+
+    /// Seals all that is pending.
+    ///
+    /// # Errors
+    /// As [`Agent::seal_before`].
+    pub fn seal_all(&self) -> Result<Sealed, AgentError> {
+        self.with(|core| core.seal(UtcDate(u32::MAX)))
+    }
+
+    /// What would leave next.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn preview(&self) -> Result<Preview, AgentError> {
+        self.with(|core| core.preview())
+    }
+
+    /// What was sent and what came back, oldest first.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`].
+    pub fn log(&self) -> Result<Vec<Line>, AgentError> {
+        self.with(|core| core.log())
+    }
+
+    /// What there is to say, if anything; the uplink connects for nothing else.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`].
+    pub fn errand(&self) -> Result<Option<Errand>, AgentError> {
+        self.with(|core| core.errand())
+    }
+
+    /// Hands the next consent event of an errand to `send`, which says whether it was queued.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn offer_event(
+        &self,
+        errand: &Errand,
+        send: impl FnOnce(&OfferedEvent) -> bool,
+    ) -> Result<Option<OfferedEvent>, AgentError> {
+        self.with(|core| core.offer_event(errand, send))
+    }
+
+    /// Hands frames beyond those `in_flight` to `send`, oldest first, at most `most`, until it says
+    /// no. Gives the numbers of those that were queued.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`].
+    pub fn offer_frames(
+        &self,
+        errand: &Errand,
+        in_flight: &[u64],
+        most: usize,
+        send: impl FnMut(&OfferedFrame) -> bool,
+    ) -> Result<Vec<u64>, AgentError> {
+        self.with(|core| core.offer_frames(errand, in_flight, most, send))
+    }
+
+    /// Takes a `SignedReceipt`.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`]; an answer that is not to be believed is [`Heard::Ignored`].
+    pub fn on_receipt(&self, bytes: &[u8]) -> Result<Heard, AgentError> {
+        self.with(|core| core.on_receipt(bytes))
+    }
+
+    /// Takes a `SignedVerdict`.
+    ///
+    /// # Errors
+    /// As [`Agent::on_receipt`].
+    pub fn on_verdict(&self, bytes: &[u8]) -> Result<Heard, AgentError> {
+        self.with(|core| core.on_verdict(bytes))
+    }
+
+    /// The policy that is shown.
+    pub fn policy(&self) -> Policy {
+        self.lock().settings.policy.clone()
+    }
+
+    /// Runs one decision alone; after a failure of the store the next one reads it again.
+    fn with<T>(
+        &self,
+        decide: impl FnOnce(&mut Core) -> Result<T, AgentError>,
+    ) -> Result<T, AgentError> {
+        let mut core = self.lock();
+        if core.stale {
+            core.store.reopen()?;
+            core.state = State::load(&core.store)?;
+            core.stale = false;
+        }
+        let owed = core.owed.clone();
+        let settled = owed.map_or(Ok(()), |owed| core.withdraw(Some(&owed)).map(|_withdrawn| ()));
+        let decided = settled.and_then(|()| decide(&mut core));
+        core.stale = matches!(decided, Err(AgentError::Store(_)));
+        let now = core.changes;
+        self.changes.send_if_modified(|told| {
+            let changed = *told != now;
+            *told = now;
+            changed
+        });
+        decided
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Core {
+    fn draft(&self) -> Draft {
+        Draft::of(&self.state, self.clock.now())
+    }
+
+    /// Makes a change durable, then lets this program see it.
+    fn commit(&mut self, draft: Draft) -> Result<(), AgentError> {
+        self.state = draft.commit(&self.store)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

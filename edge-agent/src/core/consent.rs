@@ -1,0 +1,304 @@
+//! Consent as the owner gives and takes it: grant, refuse, withdraw, show.
+
+use imprimatur_consent::{Category, Digest, Domain, Flag, SigningSeed};
+use imprimatur_proto::canonical;
+use imprimatur_proto::consent::v1::{ConsentEvent, Decision, SignedConsentEvent};
+use imprimatur_runtime::UnixSeconds;
+
+use super::state::{Draft, Identity, Retired, Waiting, json, read};
+use super::{AgentError, Core, Counts, Noted};
+use crate::store::Space;
+
+/// What a grant did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Granted {
+    /// These are granted from now on.
+    New(Vec<Category>),
+    /// All were granted before.
+    Already,
+}
+
+/// What a withdrawal did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// Nothing of it was granted.
+    Nothing,
+    /// Some categories; others stay granted.
+    Part(Vec<Category>),
+    /// The last ones: the key is retired.
+    All(Vec<Category>),
+}
+
+/// One category as the owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CategoryState {
+    /// The category.
+    pub category: Category,
+    /// The owner's answer.
+    pub flag: Flag,
+    /// Since when; absent when it was never asked.
+    pub since: Option<UnixSeconds>,
+    /// The purpose, in the policy's words.
+    pub purpose: String,
+}
+
+/// All that is decided and stored, at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Overview {
+    /// Name of the policy.
+    pub policy: String,
+    /// Its version.
+    pub policy_version: u32,
+    /// Who operates the collector.
+    pub operator: String,
+    /// All categories, by number.
+    pub categories: Vec<CategoryState>,
+    /// Whether the collector confirmed a grant; nothing is sent before.
+    pub confirmed: bool,
+    /// Whether the collector does not take what this version of the agent sends: all waits.
+    pub contract_unsupported: bool,
+    /// Consent events that wait for their receipt.
+    pub events_waiting: usize,
+    /// Reports that wait for the end of their day.
+    pub reports_pending: usize,
+    /// Batches that wait for their verdict.
+    pub batches_waiting: u64,
+    /// Their bytes.
+    pub spool_bytes: u64,
+    /// What went wrong quietly since the start.
+    pub counts: Counts,
+}
+
+/// What an event says; the rest of it is known.
+pub(super) struct Said {
+    pub(super) decision: Decision,
+    pub(super) categories: Vec<Category>,
+    pub(super) token: Option<Digest>,
+}
+
+impl Core {
+    pub(super) fn grant(
+        &mut self,
+        categories: &[Category],
+        token: Option<[u8; 32]>,
+    ) -> Result<Granted, AgentError> {
+        let new = sorted(categories, |category| !self.state.flags.granted(category));
+        if new.is_empty() {
+            return Ok(Granted::Already);
+        }
+        let policy = self.settings.policy.hash;
+        let drawn = self.state.identity.is_none();
+        let mut reserved = self.draft();
+        let mut identity = match reserved.state.identity.take() {
+            Some(identity) => identity,
+            None => Identity::draw(policy)?,
+        };
+        identity.policy = policy;
+        let sequence = next(&mut identity.next_event);
+        reserved.state.identity = Some(identity.clone());
+        self.commit(reserved)?;
+
+        let mut draft = self.draft();
+        for &category in &new {
+            draft.state.flags.set(category, Flag::Granted, draft.now);
+        }
+        let token = token.map(Digest);
+        let said = Said { decision: Decision::Granted, categories: new.clone(), token };
+        let event = signed(&identity.key(), &Retired::of(&identity), sequence, said, draft.now);
+        draft.wait(identity.subject(), &event);
+        draft.note(Noted::Granted { categories: new.clone() });
+        self.commit(draft)?;
+        self.changes.news += 1;
+        self.changes.identities += u64::from(drawn);
+        Ok(Granted::New(new))
+    }
+
+    pub(super) fn refuse(&mut self, categories: &[Category]) -> Result<Withdrawn, AgentError> {
+        let never = sorted(categories, |category| !self.state.flags.granted(category));
+        let withdrawn = self.withdraw(Some(categories))?;
+        if !never.is_empty() {
+            let mut draft = self.draft();
+            for category in never {
+                draft.state.flags.set(category, Flag::Refused, draft.now);
+            }
+            self.commit(draft)?;
+        }
+        Ok(withdrawn)
+    }
+
+    pub(super) fn withdraw(
+        &mut self,
+        categories: Option<&[Category]>,
+    ) -> Result<Withdrawn, AgentError> {
+        let named = categories.unwrap_or(&Category::ALL);
+        let gone = sorted(named, |category| self.state.flags.granted(category));
+        if gone.is_empty() {
+            self.owed = None;
+            return Ok(Withdrawn::Nothing);
+        }
+        // From here until the change is durable nothing leaves, whatever fails.
+        self.owed = Some(gone.clone());
+        self.changes.withdrawals += 1;
+        self.changes.news += 1;
+        let withdrawn = self.withdraw_granted(gone)?;
+        self.owed = None;
+        Ok(withdrawn)
+    }
+
+    fn withdraw_granted(&mut self, gone: Vec<Category>) -> Result<Withdrawn, AgentError> {
+        let mut draft = self.draft();
+        for &category in &gone {
+            draft.state.flags.set(category, Flag::Refused, draft.now);
+        }
+        let all = draft.state.flags.silent();
+        let Some(identity) = self.state.identity.clone() else {
+            // A grant whose key was lost cannot be: both are one change. Refuse locally.
+            self.commit(draft)?;
+            return Ok(Withdrawn::All(gone));
+        };
+        let purged = if all {
+            self.retire(&mut draft, &identity)?
+        } else {
+            self.strip_all(&mut draft, identity, &gone)?
+        };
+        draft.note(Noted::Withdrawn { categories: gone.clone(), purged });
+        self.commit(draft)?;
+        Ok(if all { Withdrawn::All(gone) } else { Withdrawn::Part(gone) })
+    }
+
+    /// Ends an identity: nothing of it is left but what takes its grants back.
+    fn retire(&mut self, draft: &mut Draft, identity: &Identity) -> Result<u64, AgentError> {
+        let subject = identity.subject();
+        let pending = self.store.scan(Space::Pending, b"")?.len();
+        let purged = draft.state.spool_frames + u64::try_from(pending).unwrap_or(u64::MAX);
+        for space in [Space::Spool, Space::Pending, Space::Date] {
+            draft.purge(&self.store, space)?;
+        }
+        for (key, _) in self.store.scan(Space::Outbox, &subject.0)? {
+            draft.change.remove(Space::Outbox, &key);
+        }
+        draft.state.identity = None;
+        self.seen.clear();
+        if identity.offered {
+            let mut retired = Retired::of(identity);
+            let sequence = next(&mut retired.next_event);
+            // All categories: an earlier withdrawal of one may never have arrived.
+            let categories = Category::ALL.to_vec();
+            let said = Said { decision: Decision::Withdrawn, categories, token: None };
+            let event = signed(&retired.key(), &retired, sequence, said, draft.now);
+            draft.wait(subject, &event);
+            draft.keep(&self.store, Space::Retired, &subject.0, &json(&retired))?;
+        }
+        Ok(purged)
+    }
+
+    /// Takes categories out of everything that is stored, and says so.
+    fn strip_all(
+        &mut self,
+        draft: &mut Draft,
+        identity: Identity,
+        gone: &[Category],
+    ) -> Result<u64, AgentError> {
+        let frames = self.store.scan(Space::Spool, b"")?;
+        let numbers = u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        let mut after = identity.clone();
+        let event = next(&mut after.next_event);
+        let first = after.next_batch;
+        after.next_batch = first.saturating_add(numbers);
+        let mut reserved = self.draft();
+        reserved.state.identity = Some(after.clone());
+        self.commit(reserved)?;
+        draft.state.identity = Some(after.clone());
+
+        let mut purged = self.strip_pending(draft, gone)?;
+        let mut sequence = first;
+        for (key, value) in frames {
+            purged += self.strip_frame(draft, &after, (&key, &value), gone, &mut sequence)?;
+        }
+        let categories = gone.to_vec();
+        let said = Said { decision: Decision::Withdrawn, categories, token: None };
+        let event = signed(&after.key(), &Retired::of(&after), event, said, draft.now);
+        draft.wait(after.subject(), &event);
+        Ok(purged)
+    }
+
+    pub(super) fn show(&mut self) -> Result<Overview, AgentError> {
+        let policy = &self.settings.policy;
+        let categories = Category::ALL.map(|category| CategoryState {
+            category,
+            flag: self.state.flags.flag(category),
+            since: self.state.flags.0.get(&category).map(|answer| answer.since),
+            purpose: policy.purposes.get(&category).map_or_else(String::new, |p| p.text.clone()),
+        });
+        let identity = self.state.identity.as_ref();
+        Ok(Overview {
+            policy: policy.name.clone(),
+            policy_version: policy.version,
+            operator: policy.operator.clone(),
+            categories: categories.to_vec(),
+            confirmed: identity.is_some_and(|identity| identity.receipted),
+            contract_unsupported: identity.is_some_and(|i| i.contract_refused.is_some()),
+            events_waiting: self.store.scan(Space::Outbox, b"")?.len(),
+            reports_pending: self.store.scan(Space::Pending, b"")?.len(),
+            batches_waiting: self.state.spool_frames,
+            spool_bytes: self.state.spool_bytes,
+            counts: self.counts,
+        })
+    }
+
+    /// Drops a grant that the collector will never record; as if it was not given.
+    pub(super) fn ungrant(&mut self, categories: &[Category]) -> Result<(), AgentError> {
+        let gone = sorted(categories, |category| self.state.flags.granted(category));
+        if gone.is_empty() { Ok(()) } else { self.withdraw(Some(&gone)).map(|_withdrawn| ()) }
+    }
+
+    /// The events of a subject that wait for their receipts, by number.
+    pub(super) fn waiting(&self, subject: &[u8]) -> Result<Vec<Waiting>, AgentError> {
+        let entries = self.store.scan(Space::Outbox, subject)?;
+        entries.iter().map(|(_, entry)| Ok(read("consent event", entry)?)).collect()
+    }
+}
+
+/// Signs an event of a key whose principal and policy are given.
+pub(super) fn signed(
+    key: &SigningSeed,
+    of: &Retired,
+    sequence: u64,
+    said: Said,
+    now: UnixSeconds,
+) -> Waiting {
+    let event = canonical::encode(&ConsentEvent {
+        public_key: key.public().to_vec(),
+        principal: of.principal.0.to_vec(),
+        sequence,
+        decision: said.decision.into(),
+        categories: said.categories.iter().map(|category| category.number()).collect(),
+        policy_hash: of.policy.0.to_vec(),
+        date: now.date().0,
+        enrolment_token: said.token.map(|token| token.0.to_vec()).unwrap_or_default(),
+    });
+    let hash = Digest::of(&event);
+    let signature = key.sign(Domain::Consent, &event);
+    Waiting {
+        signed: canonical::encode(&SignedConsentEvent { event, signature }),
+        hash,
+        sequence,
+        granted: said.decision == Decision::Granted,
+        categories: said.categories,
+        token: said.token,
+        date: now.date(),
+        refused: None,
+    }
+}
+
+/// Takes the next number.
+pub(super) fn next(counter: &mut u64) -> u64 {
+    let taken = *counter;
+    *counter = taken.saturating_add(1);
+    taken
+}
+
+/// Ascending, once each, those that pass.
+fn sorted(categories: &[Category], keep: impl Fn(Category) -> bool) -> Vec<Category> {
+    Category::ALL.into_iter().filter(|c| categories.contains(c) && keep(*c)).collect()
+}

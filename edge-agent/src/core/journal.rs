@@ -1,0 +1,116 @@
+//! The log: what was decided, sent and answered, in the owner's own store; no payload, no id.
+
+use imprimatur_consent::Category;
+use imprimatur_runtime::UnixSeconds;
+
+use super::state::read;
+use super::{AgentError, Core};
+use crate::store::Space;
+
+/// Lines that are kept; older ones go. At one batch a day this is more than a year.
+pub(super) const LINES_MAX: u64 = 1000;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Line {
+    /// When, seconds since 1970-01-01 UTC.
+    pub at: UnixSeconds,
+    /// What.
+    #[serde(flatten)]
+    pub noted: Noted,
+}
+
+/// What a line tells.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Noted {
+    /// The owner granted categories.
+    Granted {
+        /// Which.
+        categories: Vec<Category>,
+    },
+    /// The owner withdrew categories.
+    Withdrawn {
+        /// Which.
+        categories: Vec<Category>,
+        /// Spooled batches and pending reports that went with it.
+        purged: u64,
+    },
+    /// A consent event was handed to the broker.
+    EventSent {
+        /// Its number.
+        sequence: u64,
+    },
+    /// The collector answered a consent event.
+    Receipt {
+        /// The event's number.
+        sequence: u64,
+        /// `recorded`, or why not.
+        status: String,
+    },
+    /// A batch was signed and spooled.
+    Sealed {
+        /// Its number.
+        sequence: u64,
+        /// Size of its frame.
+        bytes: u64,
+    },
+    /// A batch was handed to the broker.
+    Sent {
+        /// Its number.
+        sequence: u64,
+        /// Size of its frame.
+        bytes: u64,
+    },
+    /// The collector stored a batch.
+    Stored {
+        /// Its number.
+        sequence: u64,
+    },
+    /// The collector refused a batch.
+    Refused {
+        /// Its number.
+        sequence: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The spool was full and a batch was not made.
+    SpoolFull {
+        /// Bytes in the spool.
+        bytes: u64,
+    },
+}
+
+impl Noted {
+    /// The line as a sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Granted { categories } => format!("you granted {}", names(categories)),
+            Self::Withdrawn { categories, purged } => {
+                format!("you withdrew {}; {purged} unsent things were deleted", names(categories))
+            }
+            Self::EventSent { sequence } => format!("sent consent event {sequence}"),
+            Self::Receipt { sequence, status } => {
+                format!("receipt of consent event {sequence}: {status}")
+            }
+            Self::Sealed { sequence, bytes } => format!("sealed batch {sequence}, {bytes} bytes"),
+            Self::Sent { sequence, bytes } => format!("sent batch {sequence}, {bytes} bytes"),
+            Self::Stored { sequence } => format!("batch {sequence} was stored"),
+            Self::Refused { sequence, reason } => format!("batch {sequence} was refused: {reason}"),
+            Self::SpoolFull { bytes } => {
+                format!("a batch was not made: the spool is full ({bytes} bytes wait)")
+            }
+        }
+    }
+}
+
+fn names(categories: &[Category]) -> String {
+    categories.iter().map(|category| category.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl Core {
+    pub(super) fn log(&self) -> Result<Vec<Line>, AgentError> {
+        let lines = self.store.scan(Space::Log, b"")?;
+        lines.iter().map(|(_, line)| Ok(read("log line", line)?)).collect()
+    }
+}

@@ -1,0 +1,137 @@
+//! What is kept of a report: the sections whose category was granted before it began.
+//!
+//! Each category stands alone. Without one that covers, nothing is kept. Ten prints and one day a
+//! date are told and no more, however often the agent restarts.
+
+use imprimatur_proto::canonical::Fault;
+use imprimatur_proto::contract;
+use imprimatur_proto::record::RecordKind;
+use imprimatur_runtime::{UnixSeconds, UtcDate};
+
+use super::consent::next;
+use super::{AgentError, Core, PRINTS_PER_DATE_MAX};
+use crate::store::{Space, StoreError};
+
+/// Dates whose counts are kept; the collector takes nothing as old as that.
+const DATES_KEPT: usize = 64;
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// The allowed sections wait for the end of their day.
+    Kept,
+    /// No category covers any of it: nothing was kept.
+    NothingAllowed,
+    /// Its date has told all it may: nothing was kept.
+    BeyondDate,
+}
+
+/// What a date has told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    prints: u32,
+    days: u8,
+}
+
+impl Core {
+    pub(super) fn record(
+        &mut self,
+        kind: RecordKind,
+        report: &[u8],
+        started: UnixSeconds,
+    ) -> Result<Recorded, AgentError> {
+        let flags = &self.state.flags;
+        let covered = |category| flags.covers(category, started);
+        let kept = contract().strip(kind, report, covered).map_err(AgentError::Report)?;
+        self.seen.insert(kind, report.to_vec());
+        let Some(kept) = kept else { return Ok(Recorded::NothingAllowed) };
+        let record = contract().record(kind, &kept).map_err(AgentError::Report)?;
+        let date = UtcDate(record.date);
+        if date != started.date() {
+            return Err(AgentError::Report(Fault::OutOfRange));
+        }
+        let mut told = self.told(date)?;
+        let full = match kind {
+            RecordKind::Print => told.prints >= PRINTS_PER_DATE_MAX,
+            RecordKind::Day => told.days > 0 && !self.replaces(date)?,
+        };
+        if full {
+            self.counts.beyond_date += 1;
+            return Ok(Recorded::BeyondDate);
+        }
+        match kind {
+            RecordKind::Print => told.prints += 1,
+            RecordKind::Day => told.days = 1,
+        }
+        let mut draft = self.draft();
+        let number = match kind {
+            RecordKind::Print => next(&mut draft.state.next_pending),
+            RecordKind::Day => 0,
+        };
+        let value = [&started.0.to_be_bytes()[..], &kept].concat();
+        draft.change.put(Space::Pending, &pending_key(date, kind, number), &value);
+        let told = [&told.prints.to_be_bytes()[..], &[told.days]].concat();
+        draft.change.put(Space::Date, &date.0.to_be_bytes(), &told);
+        let dates = self.store.scan(Space::Date, b"")?;
+        for (old, _) in dates.iter().take(dates.len().saturating_sub(DATES_KEPT)) {
+            draft.change.remove(Space::Date, old);
+        }
+        self.commit(draft)?;
+        Ok(Recorded::Kept)
+    }
+
+    /// Whether the day's report is still pending: a later part of the same day, measured after a
+    /// restart, takes its place, because two would tell more than a day may.
+    fn replaces(&self, date: UtcDate) -> Result<bool, AgentError> {
+        let key = pending_key(date, RecordKind::Day, 0);
+        Ok(self.store.get(Space::Pending, &key)?.is_some())
+    }
+
+    fn told(&self, date: UtcDate) -> Result<Told, AgentError> {
+        let Some(value) = self.store.get(Space::Date, &date.0.to_be_bytes())? else {
+            return Ok(Told::default());
+        };
+        let parts = value.first_chunk().zip(value.get(4).copied());
+        let (prints, days) = parts.ok_or(StoreError::Unreadable("date"))?;
+        Ok(Told { prints: u32::from_be_bytes(*prints), days })
+    }
+}
+
+fn pending_key(date: UtcDate, kind: RecordKind, number: u64) -> Vec<u8> {
+    let kind = match kind {
+        RecordKind::Print => 0,
+        RecordKind::Day => 1,
+    };
+    [&date.0.to_be_bytes()[..], &[kind], &number.to_be_bytes()].concat()
+}
+
+/// A pending report.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) key: Vec<u8>,
+    pub(super) kind: RecordKind,
+    pub(super) date: UtcDate,
+    pub(super) started: UnixSeconds,
+    pub(super) report: Vec<u8>,
+}
+
+impl Pending {
+    /// Reads an entry of the store.
+    pub(super) fn read(key: Vec<u8>, value: &[u8]) -> Result<Self, StoreError> {
+        let unreadable = || StoreError::Unreadable("pending report");
+        let date = u32::from_be_bytes(*key.first_chunk().ok_or_else(unreadable)?);
+        let kind = match key.get(4) {
+            Some(0) => RecordKind::Print,
+            Some(1) => RecordKind::Day,
+            _ => return Err(unreadable()),
+        };
+        let (started, report) = value.split_first_chunk().ok_or_else(unreadable)?;
+        let started = UnixSeconds(u64::from_be_bytes(*started));
+        Ok(Self { key, kind, date: UtcDate(date), started, report: report.to_vec() })
+    }
+
+    /// The entry's value.
+    pub(super) fn value(&self) -> Vec<u8> {
+        [&self.started.0.to_be_bytes()[..], &self.report].concat()
+    }
+}

@@ -1,0 +1,291 @@
+//! Sealing: from pending reports to signed frames, and again without categories that went.
+//!
+//! A batch holds the records of one date, sorted by their bytes. Its number is durable before it is
+//! signed. The agent refuses to sign what its own contract would refuse.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use imprimatur_consent::{Category, Domain};
+use imprimatur_proto::record::RecordKind;
+use imprimatur_proto::telemetry::v1::{Batch, BatchHeader, DayReport, PrintReport};
+use imprimatur_proto::{canonical, contract, frame};
+use imprimatur_runtime::UtcDate;
+use sha2::Sha256;
+
+use super::consent::next;
+use super::record::Pending;
+use super::state::{Draft, Identity, frame_bytes, number};
+use super::{AgentError, Core, Noted};
+use crate::store::{Space, StoreError};
+
+/// Records of a kind in one batch: `max_items` of the contract.
+const RECORDS_MAX: usize = 10;
+
+/// What sealing did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// Batches in the spool now that were not before.
+    pub batches: u64,
+    /// Batches that the full spool refused; their records are gone.
+    pub refused: u64,
+}
+
+/// The records of a batch, each canonical.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Contents {
+    pub(super) prints: Vec<Vec<u8>>,
+    pub(super) days: Vec<Vec<u8>>,
+    pub(super) tag: Vec<u8>,
+}
+
+impl Core {
+    pub(super) fn seal(&mut self, before: UtcDate) -> Result<Sealed, AgentError> {
+        let pending = self.pending(before)?;
+        let Some(mut identity) = self.state.identity.clone() else { return Ok(Sealed::default()) };
+        let groups = groups(&pending);
+        if groups.is_empty() {
+            return Ok(Sealed::default());
+        }
+        let mut sequence = identity.next_batch;
+        identity.next_batch = sequence.saturating_add(u64::try_from(groups.len()).unwrap_or(0));
+        let mut reserved = self.draft();
+        reserved.state.identity = Some(identity.clone());
+        self.commit(reserved)?;
+
+        let (mut draft, mut sealed) = (self.draft(), Sealed::default());
+        for group in groups {
+            let contents = self.contents(&identity, &group);
+            let frame = sign(&identity, next(&mut sequence), contents)?;
+            for taken in &group {
+                draft.change.remove(Space::Pending, &taken.key);
+            }
+            let bytes = u64::try_from(frame.len()).unwrap_or(u64::MAX);
+            let room = self.settings.spool_bytes_max.saturating_sub(draft.state.spool_bytes);
+            if bytes > room {
+                let waiting = draft.state.spool_bytes;
+                draft.note(Noted::SpoolFull { bytes: waiting });
+                sealed.refused += 1;
+                continue;
+            }
+            draft.spool(sequence - 1, &frame);
+            draft.note(Noted::Sealed { sequence: sequence - 1, bytes });
+            sealed.batches += 1;
+        }
+        self.commit(draft)?;
+        self.counts.refused_by_spool += sealed.refused;
+        if sealed.refused > 0 {
+            tracing::warn!(
+                batches = sealed.refused,
+                spool_bytes = self.state.spool_bytes,
+                "the spool is full: new batches were dropped; reach the collector or raise \
+                 `spool_bytes_max`"
+            );
+        }
+        self.changes.news += u64::from(sealed.batches > 0);
+        Ok(sealed)
+    }
+
+    /// Pending reports of the dates before this one, by date, prints first.
+    pub(super) fn pending(&self, before: UtcDate) -> Result<Vec<Pending>, AgentError> {
+        let entries = self.store.scan(Space::Pending, b"")?;
+        let read = entries.into_iter().map(|(key, value)| Pending::read(key, &value));
+        let all = read.collect::<Result<Vec<_>, _>>()?;
+        Ok(all.into_iter().filter(|pending| pending.date < before).collect())
+    }
+
+    /// The records of a group. The identity tag comes only with records that all began after its
+    /// grant.
+    pub(super) fn contents(&self, identity: &Identity, group: &[&Pending]) -> Contents {
+        let of = |kind| {
+            let of_kind = group.iter().filter(move |pending| pending.kind == kind);
+            of_kind.map(|pending| pending.report.clone()).collect()
+        };
+        let began = |pending: &&Pending| {
+            self.state.flags.covers(Category::Identity, pending.started)
+        };
+        let tagged = group.iter().all(began);
+        Contents {
+            prints: of(RecordKind::Print),
+            days: of(RecordKind::Day),
+            tag: if tagged { self.identity_tag(identity) } else { Vec::new() },
+        }
+    }
+
+    /// HMAC-SHA256 of subject and purpose under a key that only this device holds, 16 bytes.
+    fn identity_tag(&self, identity: &Identity) -> Vec<u8> {
+        let purpose = self.settings.policy.purposes.get(&Category::Identity);
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(identity.tag_key.bytes()) else {
+            return Vec::new();
+        };
+        mac.update(&identity.subject().0);
+        mac.update(purpose.map_or("", |purpose| purpose.key.as_str()).as_bytes());
+        mac.finalize().into_bytes().iter().take(16).copied().collect()
+    }
+
+    /// Takes categories out of the pending reports; tells how many were deleted whole.
+    pub(super) fn strip_pending(
+        &self,
+        draft: &mut Draft,
+        gone: &[Category],
+    ) -> Result<u64, AgentError> {
+        let mut purged = 0;
+        for mut pending in self.pending(UtcDate(u32::MAX))? {
+            match strip(pending.kind, &pending.report, gone)? {
+                Some(kept) if kept == pending.report => {}
+                Some(kept) => {
+                    pending.report = kept;
+                    draft.change.put(Space::Pending, &pending.key, &pending.value());
+                }
+                None => {
+                    draft.change.remove(Space::Pending, &pending.key);
+                    purged += 1;
+                }
+            }
+        }
+        Ok(purged)
+    }
+
+    /// Takes categories out of one spooled frame; what is left gets the next number. Tells how many
+    /// frames were deleted whole.
+    ///
+    /// A frame that was offered and lost a section is deleted whole: the collector may have stored
+    /// it before the withdrawal, and then the rest under another number would count twice.
+    pub(super) fn strip_frame(
+        &self,
+        draft: &mut Draft,
+        identity: &Identity,
+        (key, value): (&[u8], &[u8]),
+        gone: &[Category],
+        sequence: &mut u64,
+    ) -> Result<u64, AgentError> {
+        let (offered, frame) = spooled(value)?;
+        let Some(kept) = stripped(frame, gone)? else { return Ok(0) };
+        draft.free(number("spool key", key)?, value);
+        if offered || kept.empty() {
+            return Ok(1);
+        }
+        self.spool_again(draft, identity, kept, next(sequence))?;
+        Ok(0)
+    }
+
+    /// Signs and spools what is left of a frame. It is smaller than what it replaces.
+    pub(super) fn spool_again(
+        &self,
+        draft: &mut Draft,
+        identity: &Identity,
+        contents: Contents,
+        sequence: u64,
+    ) -> Result<(), AgentError> {
+        let frame = sign(identity, sequence, contents)?;
+        draft.spool(sequence, &frame);
+        let bytes = u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        draft.note(Noted::Sealed { sequence, bytes });
+        Ok(())
+    }
+}
+
+impl Contents {
+    pub(super) fn empty(&self) -> bool {
+        self.prints.is_empty() && self.days.is_empty()
+    }
+
+    /// Puts the records into the one order that the contract allows.
+    pub(super) fn batch(mut self, header: Option<BatchHeader>) -> Result<Batch, AgentError> {
+        self.prints.sort();
+        self.days.sort();
+        let contract = contract();
+        let prints = self.prints.iter().map(|bytes| contract.decode::<PrintReport>(bytes));
+        let days = self.days.iter().map(|bytes| contract.decode::<DayReport>(bytes));
+        Ok(Batch {
+            header,
+            prints: prints.collect::<Result<_, _>>().map_err(AgentError::Batch)?,
+            days: days.collect::<Result<_, _>>().map_err(AgentError::Batch)?,
+        })
+    }
+}
+
+/// The header of a batch.
+pub(super) fn header(identity: &Identity, sequence: u64, identity_tag: Vec<u8>) -> BatchHeader {
+    BatchHeader {
+        subject: identity.subject().0.to_vec(),
+        sequence,
+        policy_hash: identity.policy.0.to_vec(),
+        contract_hash: contract().hash().to_vec(),
+        identity_tag,
+    }
+}
+
+/// Builds, checks, signs and pads a batch whose number is durable.
+fn sign(identity: &Identity, sequence: u64, contents: Contents) -> Result<Vec<u8>, AgentError> {
+    let header = header(identity, sequence, contents.tag.clone());
+    let batch = canonical::encode(&contents.batch(Some(header))?);
+    contract().decode::<Batch>(&batch).map_err(AgentError::Batch)?;
+    let signature = identity.key().sign(Domain::Batch, &batch);
+    Ok(frame::seal(batch, signature)?)
+}
+
+/// A group for each date and each ten records of a kind.
+fn groups(pending: &[Pending]) -> Vec<Vec<&Pending>> {
+    let mut groups = Vec::new();
+    for date in pending.chunk_by(|a, b| a.date == b.date) {
+        let of = |kind| {
+            let of_kind = date.iter().filter(move |p| p.kind == kind).collect::<Vec<_>>();
+            of_kind.chunks(RECORDS_MAX).map(<[&Pending]>::to_vec).collect::<Vec<_>>()
+        };
+        let (mut prints, mut days) = (of(RecordKind::Print), of(RecordKind::Day));
+        let length = prints.len().max(days.len());
+        prints.resize(length, Vec::new());
+        days.resize(length, Vec::new());
+        groups.extend(prints.into_iter().zip(days).map(|(prints, days)| [prints, days].concat()));
+    }
+    groups
+}
+
+/// Whether a spooled frame was offered, and the frame.
+pub(super) fn spooled(value: &[u8]) -> Result<(bool, &[u8]), StoreError> {
+    let (&offered, frame) = value.split_first().ok_or(StoreError::Unreadable("spooled frame"))?;
+    Ok((offered != 0, frame))
+}
+
+/// The bytes of a spooled frame.
+pub(super) fn size(value: &[u8]) -> u64 {
+    frame_bytes(value)
+}
+
+fn strip(
+    kind: RecordKind,
+    report: &[u8],
+    gone: &[Category],
+) -> Result<Option<Vec<u8>>, AgentError> {
+    let kept = contract().strip(kind, report, |category| !gone.contains(&category));
+    kept.map_err(AgentError::Report)
+}
+
+/// The records of a frame.
+pub(super) fn opened(frame: &[u8]) -> Result<Batch, AgentError> {
+    let signed = frame::open(contract(), frame).map_err(AgentError::Batch)?;
+    contract().decode(&signed.batch).map_err(AgentError::Batch)
+}
+
+/// What is left of a frame without these categories; `None` when none of them was in it.
+pub(super) fn stripped(frame: &[u8], gone: &[Category]) -> Result<Option<Contents>, AgentError> {
+    let batch = opened(frame)?;
+    let mut changed = false;
+    let mut keep = |kind, bytes: Vec<u8>| -> Result<Option<Vec<u8>>, AgentError> {
+        let kept = strip(kind, &bytes, gone)?;
+        changed |= kept.as_ref() != Some(&bytes);
+        Ok(kept)
+    };
+    let mut contents = Contents::default();
+    for print in &batch.prints {
+        contents.prints.extend(keep(RecordKind::Print, canonical::encode(print))?);
+    }
+    for day in &batch.days {
+        contents.days.extend(keep(RecordKind::Day, canonical::encode(day))?);
+    }
+    contents.tag = batch.header.map(|header| header.identity_tag).unwrap_or_default();
+    if gone.contains(&Category::Identity) && !contents.tag.is_empty() {
+        contents.tag.clear();
+        changed = true;
+    }
+    Ok(changed.then_some(contents))
+}

@@ -1,0 +1,164 @@
+//! One MQTT connection of one subject: opened, used and dropped, never revived.
+//!
+//! rumqttc drops pending publishes silently when a session is lost, and cannot tell which publish
+//! an acknowledgement belongs to; so a link trusts it with nothing: clean start, no session, a new
+//! event loop each time. Its own task polls, so that no poll is cancelled half-way; dropping the
+//! link ends the task and with it the connection and whatever was queued.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use imprimatur_consent::SubjectId;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Filter, Packet, SubscribeReasonCode};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Broker;
+
+/// Largest packet taken, bytes. Answers are below 300; rumqttc's default is 10 KiB.
+const PACKET_BYTES_MAX: u32 = 4096;
+
+/// Requests that may wait for the wire: a window of frames and the subscription.
+const REQUESTS_MAX: usize = 16;
+
+/// Packets that may wait for the uplink; when full, the connection is not read.
+const PACKETS_MAX: usize = 64;
+
+/// How long a good-bye may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// A connection that cannot be used. Drop it; everything is in the spool.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    /// The network, the broker's refusal, or broken protocol.
+    #[error("the connection failed")]
+    Connection(#[source] Box<ConnectionError>),
+    /// The broker does not let this agent hear its answers.
+    #[error("the broker refused the subscription: check its access rules")]
+    Subscription,
+    /// The connection ended.
+    #[error("the connection ended")]
+    Ended,
+}
+
+/// What an agent publishes to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Topic {
+    /// Consent events.
+    Consent,
+    /// Batches.
+    Batch,
+}
+
+/// What an agent hears.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// On the topic of receipts.
+    Receipt(Bytes),
+    /// On the topic of verdicts.
+    Verdict(Bytes),
+}
+
+/// An open connection.
+pub(super) struct Link {
+    client: AsyncClient,
+    packets: mpsc::Receiver<Result<Packet, LinkError>>,
+    pump: JoinHandle<()>,
+    subject: SubjectId,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.pump.abort();
+    }
+}
+
+impl Link {
+    /// Connects and subscribes to the subject's answers.
+    pub(super) async fn open(broker: &Broker, subject: SubjectId) -> Result<Self, LinkError> {
+        let mut options = MqttOptions::new(subject.to_string(), broker.host.clone(), broker.port);
+        options.set_clean_start(true);
+        options.set_keep_alive(Duration::from_secs(30));
+        let mut properties = ConnectProperties::new();
+        properties.session_expiry_interval = Some(0);
+        properties.max_packet_size = Some(PACKET_BYTES_MAX);
+        options.set_connect_properties(properties);
+        let (client, events) = AsyncClient::new(options, REQUESTS_MAX);
+        let (into, packets) = mpsc::channel(PACKETS_MAX);
+        let pump = tokio::spawn(Box::pin(pump(events, into)));
+        let mut link = Self { client, packets, pump, subject };
+        // A refusal to connect is an error of the connection.
+        while !matches!(link.packet().await?, Packet::ConnAck(_)) {}
+        let heard = ["receipt", "verdict"].map(|kind| Filter {
+            path: link.topic(kind),
+            qos: QoS::AtLeastOnce,
+            ..Filter::default()
+        });
+        link.client.try_subscribe_many(heard).map_err(|_full| LinkError::Ended)?;
+        loop {
+            let Packet::SubAck(ack) = link.packet().await? else { continue };
+            let granted = |code| matches!(code, &SubscribeReasonCode::Success(_));
+            let all = ack.return_codes.iter().all(granted);
+            return if all { Ok(link) } else { Err(LinkError::Subscription) };
+        }
+    }
+
+    /// Queues a message; false when the queue is full or the connection ended.
+    pub(super) fn publish(&self, topic: Topic, bytes: &[u8]) -> bool {
+        let topic = self.topic(match topic {
+            Topic::Consent => "consent",
+            Topic::Batch => "batch",
+        });
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.client.try_publish(topic, QoS::AtLeastOnce, false, bytes).is_ok()
+    }
+
+    /// The next answer. Packets that are none are passed over. Safe to cancel.
+    pub(super) async fn next(&mut self) -> Result<Answer, LinkError> {
+        loop {
+            let Packet::Publish(message) = self.packet().await? else { continue };
+            if message.topic == self.topic("receipt") {
+                return Ok(Answer::Receipt(message.payload));
+            }
+            if message.topic == self.topic("verdict") {
+                return Ok(Answer::Verdict(message.payload));
+            }
+        }
+    }
+
+    /// Says good-bye; what is queued is sent before, within a second.
+    pub(super) async fn close(mut self) {
+        if self.client.try_disconnect().is_ok() {
+            let ended = async { while self.packets.recv().await.is_some_and(|p| p.is_ok()) {} };
+            if tokio::time::timeout(CLOSE_WITHIN, ended).await.is_err() {
+                tracing::debug!("the broker did not end the connection");
+            }
+        }
+    }
+
+    async fn packet(&mut self) -> Result<Packet, LinkError> {
+        self.packets.recv().await.unwrap_or(Err(LinkError::Ended))
+    }
+
+    fn topic(&self, kind: &str) -> String {
+        format!("imprimatur/v1/{}/{kind}", self.subject)
+    }
+}
+
+/// Polls until the connection ends; never connects a second time.
+async fn pump(mut events: EventLoop, into: mpsc::Sender<Result<Packet, LinkError>>) {
+    loop {
+        let packet = match events.poll().await {
+            Ok(Event::Incoming(packet)) => Ok(packet),
+            Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => Err(LinkError::Ended),
+            Ok(Event::Outgoing(_)) => continue,
+            Err(error) => Err(LinkError::Connection(Box::new(error))),
+        };
+        let last = packet.is_err();
+        if into.send(packet).await.is_err() || last {
+            return;
+        }
+    }
+}
