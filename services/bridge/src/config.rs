@@ -258,3 +258,58 @@ impl TryFrom<RawSettings> for BridgeSettings {
 fn out_of_range(key: &'static str, expected: &'static str) -> SettingsError {
     SettingsError::OutOfRange { key, expected }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLLECTOR: &str = "http://127.0.0.1:7410";
+
+    fn settings(collector: &str) -> Result<BridgeSettings, SettingsError> {
+        let account = Credentials::new("bridge", "a secret of the tests")?;
+        BridgeSettings::new(BrokerAddress::new("127.0.0.1", 1883)?, account, collector)
+    }
+
+    #[track_caller]
+    fn rejects<T: fmt::Debug>(result: Result<T, SettingsError>, expected: &str) {
+        assert_eq!(result.unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn unusable_settings_are_named() {
+        rejects(BrokerAddress::new("", 1), "`broker_host` must be a host name or an address");
+        rejects(BrokerAddress::new("broker", 0), "`broker_port` must be 1 ..= 65535");
+        rejects(Credentials::new("", "x"), "`user` must be the account's name");
+        rejects(Credentials::new("x", ""), "`password` must be not empty");
+        let no_address = "`collector` is no address of the form `http://host:port`";
+        rejects(settings("http://"), no_address);
+        rejects(settings("http://a b"), no_address);
+        assert!(settings("https://collector:7410").unwrap_err().to_string().contains("proxy"));
+        let good = || settings(COLLECTOR).unwrap();
+        rejects(good().with_window(0), "`window` must be 1 ..= 1024");
+        rejects(good().with_share("a/b"), "`share` must be 1 ..= 64 of `a-z 0-9 -`");
+        let (short, long) = (Duration::from_millis(10), Duration::from_millis(20));
+        assert!(good().with_retry(long, short).is_err());
+        assert!(good().with_retry(short, long).is_ok());
+    }
+
+    #[test]
+    fn a_password_comes_from_a_file_and_is_not_printed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a secret of the tests\n").unwrap();
+        let raw = RawSettings {
+            broker_host: defaults::host(),
+            broker_port: defaults::port(),
+            user: defaults::user(),
+            password_file: file.path().to_owned(),
+            share: defaults::share(),
+            collector: COLLECTOR.to_owned(),
+            window: defaults::window(),
+        };
+        let settings = BridgeSettings::try_from(raw.clone()).unwrap();
+        assert_eq!(settings.credentials.parts(), ("bridge", "a secret of the tests"));
+        assert!(!format!("{settings:?}").contains("a secret"));
+        let missing = RawSettings { password_file: "/nowhere/at/all".into(), ..raw };
+        rejects(BridgeSettings::try_from(missing), "cannot read `password_file`");
+    }
+}

@@ -30,6 +30,14 @@ impl Outage {
         }
     }
 
+    /// A session has both sides. At the start that is told at once; after an outage it must prove
+    /// itself first, or a side that comes and goes would fill the log.
+    pub(crate) fn subscribed(&mut self) {
+        if self.state == State::Starting {
+            self.over();
+        }
+    }
+
     /// A session proved itself: it answered a message or lasted a while.
     pub(crate) fn over(&mut self) {
         match self.state {

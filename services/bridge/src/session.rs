@@ -33,7 +33,7 @@ use crate::topic::{self, Kind, Subject};
 /// A session that lasted this long counts as good even if nobody sent anything.
 const PROVED_AFTER: Duration = Duration::from_secs(5);
 /// How often waiting messages are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long the goodbye to the broker may take to leave.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 
@@ -139,6 +139,7 @@ impl Session<'_> {
                     Heard::Subscribed => {
                         self.counters.cells().sessions.up();
                         subscribed = Some(Instant::now());
+                        outage.subscribed();
                         Ok(())
                     }
                     Heard::Message(message) => self.forward(message),

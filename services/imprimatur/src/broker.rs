@@ -11,10 +11,9 @@
 //! - Nothing is told: the library logs client ids and topics, so it runs on a thread of its own whose
 //!   log subscriber is the empty one, whatever level the process asked for.
 //!
-//! What the library (mqtt5 0.49) does not let this module do: refuse a retained message with the
-//! reason `RetainNotSupported` (it is dropped instead), keep the publisher's client id and account
-//! name out of the user properties that it adds to each message, limit connections that have not
-//! sent a CONNECT yet (they end after 10 s), or tell a publisher that nobody listens.
+//! What the library (mqtt5 0.49) does not let it do: refuse a retained message by its reason code (it
+//! is dropped), keep the publisher's client id and account name out of the user properties added to
+//! each message, bound connections before their CONNECT (10 s), tell a publisher that nobody listens.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -39,8 +38,7 @@ pub const PACKET_BYTES_MAX: usize = 32 * 1024;
 /// Connected clients by default. At about 10 kB each, 4,096 are 40 MB.
 pub const CLIENTS_MAX: usize = 4096;
 
-/// Messages and bytes that may wait for one client; beyond it the oldest is dropped, and its sender,
-/// who got no verdict, sends again.
+/// What may wait for one client; beyond it the oldest is dropped, and its sender sends again.
 const QUEUED_MESSAGES_MAX: usize = 4096;
 const QUEUED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Messages on their way to one client, or from one client, without an acknowledgement.

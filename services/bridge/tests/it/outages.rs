@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 use imprimatur_bridge::Counts;
 use imprimatur_bridge::config::DRAIN_WITHIN;
 
-use crate::support::{Agent, Bridge, Collector, Mood, PATIENCE, broker, settings};
+use imprimatur_testkit::peers::Mosquitto;
+
+use crate::support::{
+    Agent, Bridge, Collector, Mood, PASSWORD, PATIENCE, USER, broker, settings, settings_for,
+};
 
 /// Waits lie between 50 ms and 100 ms with the tests' settings: so many attempts fit at most.
 #[track_caller]
@@ -75,18 +79,35 @@ async fn a_broker_that_restarts_is_waited_for() {
 }
 
 #[tokio::test]
+async fn mosquitto_carries_too_and_may_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut mosquitto = Mosquitto::start(folder.path()).await.unwrap();
+    let collector = Collector::start(0, Mood::Answer).await;
+    let address = imprimatur_testkit::ports::loopback(mosquitto.port());
+    let account = mosquitto.bridge_credentials().clone();
+    let settings = settings_for(address, &account.user, &account.password, collector.address)
+        .with_share("a-secret-name")
+        .unwrap();
+    let bridge = Bridge::ready(settings).await;
+
+    let agent = Agent::start(address).await;
+    agent.send("consent", "yes").await;
+    agent.insist("before").await;
+    agent.until(|seen| seen.messages.len() >= 2).await;
+    mosquitto.restart().await.unwrap();
+    Agent::start(address).await.insist("after").await;
+    let counts = bridge.counts();
+    assert_eq!((counts.outages, counts.dropped(), counts.answers_refused), (1, 0, 0));
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_one_outage() {
     let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Answer).await);
-    let address = imprimatur_bridge::BrokerAddress::new("127.0.0.1", broker.address().port());
-    let account = imprimatur_bridge::Credentials::new("bridge", "not the password at all");
-    let retry = Duration::from_millis(100);
-    let settings = imprimatur_bridge::BridgeSettings::new(
-        address.unwrap(),
-        account.unwrap(),
-        &format!("http://{}", collector.address),
-    );
+    let wrong = PASSWORD.to_uppercase();
+    let settings = settings_for(broker.address(), USER, &wrong, collector.address);
     let began = started();
-    let bridge = Bridge::start(settings.unwrap().with_retry(retry, retry).unwrap());
+    let bridge = Bridge::start(settings);
     let counts = bridge.until(|counts| counts.broker_attempts >= 5).await;
     not_busy(began, counts.broker_attempts);
     assert_eq!((counts.outages, counts.sessions), (1, 0));
@@ -119,7 +140,7 @@ async fn a_stop_does_not_wait_for_ever() {
     bridge.stop.cancel();
     let (counters, task) = (bridge.counters(), bridge.task);
     tokio::time::timeout(PATIENCE, task).await.expect("stops").unwrap().unwrap();
-    assert!(began.elapsed() < DRAIN_WITHIN + Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < DRAIN_WITHIN + Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(counters.counts().left_unanswered, 1);
 }
 

@@ -171,10 +171,20 @@ pub(crate) struct Bridge {
     pub(crate) task: JoinHandle<Result<(), BridgeError>>,
 }
 
-/// Settings with short retries.
+/// Settings for the embedded broker with short retries.
 pub(crate) fn settings(broker: SocketAddr, collector: SocketAddr) -> BridgeSettings {
+    settings_for(broker, USER, PASSWORD, collector)
+}
+
+/// Settings with short retries.
+pub(crate) fn settings_for(
+    broker: SocketAddr,
+    user: &str,
+    password: &str,
+    collector: SocketAddr,
+) -> BridgeSettings {
     let broker = BrokerAddress::new(broker.ip().to_string(), broker.port()).unwrap();
-    let account = Credentials::new(USER, PASSWORD).unwrap();
+    let account = Credentials::new(user, password).unwrap();
     let retry = Duration::from_millis(100);
     BridgeSettings::new(broker, account, &format!("http://{collector}"))
         .and_then(|settings| settings.with_retry(retry, retry))
