@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use imprimatur_agent::catalogue;
 use imprimatur_agent::reading::{Heater, Heaters, Reading, Said, Sliced, UnixSeconds};
-use imprimatur_agent::sources::moonraker::session::Session as MoonrakerSession;
+use imprimatur_agent::sources::moonraker::session::{Obstacle, Session as MoonrakerSession};
 use imprimatur_agent::sources::moonraker::wire::{Call, Frame};
 use imprimatur_agent::sources::octoprint::greeting;
 use imprimatur_agent::sources::octoprint::session::Session as OctoPrintSession;
@@ -249,6 +249,20 @@ fn moonraker_metadata_gives_numbers_and_no_name() {
         ..Sliced::default()
     };
     assert_eq!(step.said, [Said::Sliced(expected)]);
+}
+
+#[test]
+fn moonraker_that_refuses_the_key_is_understood() {
+    for (id, code) in [(1, -32602), (5, -32602), (1, 401)] {
+        let refusal = json!({ "id": id, "error": { "code": code, "message": "Invalid API Key" } });
+        let frame = Frame::parse(refusal.to_string().as_bytes(), &roles());
+        let step = MoonrakerSession::new(None, 2).on_frame(frame, UnixSeconds(1));
+        assert_eq!(step.obstacle, Some(Obstacle::Refused), "{refusal}");
+    }
+    let away = json!({ "id": 5, "error": { "code": 503, "message": "Klippy Host not connected" } });
+    let frame = Frame::parse(away.to_string().as_bytes(), &roles());
+    let step = MoonrakerSession::new(None, 2).on_frame(frame, UnixSeconds(1));
+    assert_eq!(step.obstacle, Some(Obstacle::HostAway));
 }
 
 #[test]

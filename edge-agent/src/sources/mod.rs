@@ -184,11 +184,11 @@ impl Link {
 
     /// Notes that the peer answers; tells it once.
     pub(crate) async fn connected(&mut self, source: ReadingSource) -> Result<(), SourceError> {
+        self.set(SourceState::Connected);
         if self.online {
             return Ok(());
         }
         self.online = true;
-        self.set(SourceState::Connected);
         self.tell(vec![Said::Online(source)]).await
     }
 
@@ -204,7 +204,8 @@ impl Link {
         Ok(())
     }
 
-    fn retrying(&self, error: &SourceError, wait: Duration) {
+    /// Notes that the peer cannot be read, why, and when it is tried again.
+    pub(crate) fn retrying(&self, error: &SourceError, wait: Duration) {
         let told = error.told();
         tracing::debug!(reason = %told, wait_ms = wait.as_millis(), "source does not answer");
         self.set(SourceState::Retrying { error: told, next_seconds: wait.as_secs() });

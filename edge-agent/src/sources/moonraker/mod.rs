@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use self::session::{Session, Trouble};
+use self::session::{Obstacle, Session};
 use self::wire::{Call, Frame};
 use super::error::SourceError;
 use super::settings::MoonrakerSettings;
@@ -26,7 +26,7 @@ use super::{Link, http};
 const PEER: &str = "Moonraker";
 
 /// What to do about a refused key.
-const REMEDY: &str = "copy the key anew from Moonraker's settings into `api_key_file`";
+const REMEDY: &str = "write Moonraker's own key into the file that `api_key_file` names";
 
 /// A link that is silent for so long is dead: Moonraker tells the host's load each second.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
@@ -84,8 +84,9 @@ impl Reader {
                 }
                 Some(Some(Ok(Message::Text(text)))) => {
                     heard = Instant::now();
-                    let trouble = self.take(&mut socket, text.as_bytes(), link).await?;
-                    if trouble == Some(Trouble::HostAway) {
+                    let obstacle = self.take(&mut socket, text.as_bytes(), link).await?;
+                    if obstacle == Some(Obstacle::HostAway) {
+                        link.retrying(&SourceError::NotReady { peer: PEER }, HOST_WAIT);
                         subscribe_due = Some(Instant::now() + HOST_WAIT);
                     }
                 }
@@ -102,14 +103,14 @@ impl Reader {
         socket: &mut Socket,
         text: &[u8],
         link: &mut Link,
-    ) -> Result<Option<Trouble>, SourceError> {
+    ) -> Result<Option<Obstacle>, SourceError> {
         let frame = Frame::parse(text, &self.settings.roles);
         let told = matches!(
             frame,
             Frame::Update(_) | Frame::Answer(wire::CallId::Subscribe, wire::Answer::Status(_))
         );
         let step = self.session.on_frame(frame, link.now());
-        if step.trouble == Some(Trouble::Refused) {
+        if step.obstacle == Some(Obstacle::Refused) {
             return Err(SourceError::Refused { peer: PEER, remedy: REMEDY });
         }
         if told {
@@ -119,7 +120,7 @@ impl Reader {
         if let Some(call) = step.ask {
             self.say(socket, &call).await?;
         }
-        Ok(step.trouble)
+        Ok(step.obstacle)
     }
 
     async fn say(&self, socket: &mut Socket, call: &Call) -> Result<(), SourceError> {

@@ -13,6 +13,10 @@ use crate::reading::{Ended, Heater, Heaters, Said, Sliced, UnixSeconds};
 /// Without a change the heaters are told again after this many seconds, so that time is counted.
 const HEARTBEAT_SECONDS: u64 = 30;
 
+/// Moonraker 0.11 gives a refused key the JSON-RPC code of invalid parameters; those of the agent's
+/// own calls are valid.
+const UNAUTHORIZED: i64 = -32602;
+
 /// The host's count of seconds goes back by fractions around a pause; a new print's by more.
 const COUNT_JITTER: f64 = 5.0;
 
@@ -24,12 +28,12 @@ pub struct Step {
     /// What to ask next.
     pub ask: Option<Call>,
     /// Why the connection is of no use.
-    pub trouble: Option<Trouble>,
+    pub obstacle: Option<Obstacle>,
 }
 
 /// Why a connection is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum Obstacle {
     /// The key is refused, or one is needed.
     Refused,
     /// The printer host does not answer yet; it will say when it does.
@@ -86,7 +90,7 @@ impl Session {
             Frame::Update(change) => self.on_status(&change, at),
             Frame::HostReady => {
                 let said = self.host_up();
-                Step { said, ask: Some(Call::Subscribe), trouble: None }
+                Step { said, ask: Some(Call::Subscribe), obstacle: None }
             }
             Frame::HostShutdown => self.only(Self::host_shut_down),
             Frame::HostGone => self.only(Self::host_gone),
@@ -104,11 +108,11 @@ impl Session {
             (CallId::Identify, Answer::Done) => {
                 Step { ask: Some(Call::Subscribe), ..Step::default() }
             }
-            (_, Answer::Failed(401 | 403)) => {
-                Step { trouble: Some(Trouble::Refused), ..Step::default() }
+            (CallId::Identify | CallId::Subscribe, Answer::Failed(401 | 403 | UNAUTHORIZED)) => {
+                Step { obstacle: Some(Obstacle::Refused), ..Step::default() }
             }
             (CallId::Identify | CallId::Subscribe, Answer::Failed(_)) => {
-                Step { trouble: Some(Trouble::HostAway), ..Step::default() }
+                Step { obstacle: Some(Obstacle::HostAway), ..Step::default() }
             }
             (CallId::Subscribe, Answer::Status(status)) => self.on_status(&status, at),
             (CallId::CurrentFile, Answer::File(Some(name))) if self.is_active() => {

@@ -338,6 +338,7 @@ fn metadata(result: &Value) -> Metadata {
         layer_height: number("layer_height"),
         nozzle: number("nozzle_diameter"),
         slicer: text("slicer")
+            .filter(|name| *name != "Unknown")
             .map(|name| catalogue::slicer(name, text("slicer_version").unwrap_or_default())),
         ..Sliced::default()
     };

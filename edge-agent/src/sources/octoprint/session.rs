@@ -106,7 +106,10 @@ impl Session {
         }
         self.seconds = 0.0;
         self.plan_told = false;
-        vec![Said::Started]
+        let loaded = self
+            .material
+            .map(|family| Said::Sliced(Sliced { family: Some(family), ..Sliced::default() }));
+        [Some(Said::Started), loaded].into_iter().flatten().collect()
     }
 
     fn set_paused(&mut self, pause: bool) -> Vec<Said> {
