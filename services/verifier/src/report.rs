@@ -1,0 +1,139 @@
+//! The report: for each invariant what was checked and what was found, for people and programs.
+
+use std::fmt;
+
+use imprimatur_consent::Invariant;
+use imprimatur_proto::capacity::Capacity;
+use imprimatur_proto::contract;
+
+use crate::FINDINGS_MAX;
+use crate::snapshot::Snapshot;
+
+/// One thing that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// Where: a file, a commit, a position.
+    pub place: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// What was checked of one invariant.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Check {
+    /// Which.
+    pub invariant: Invariant,
+    /// As a sentence.
+    pub sentence: &'static str,
+    /// Whether it holds for everything that was read.
+    pub holds: bool,
+    /// Number of single checks.
+    pub checked: u64,
+    /// Number of findings, also those that are not listed.
+    pub failed: u64,
+    /// The first findings.
+    pub findings: Vec<Finding>,
+}
+
+impl Check {
+    pub(crate) fn new(invariant: Invariant) -> Self {
+        let sentence = invariant.sentence();
+        Self { invariant, sentence, holds: true, checked: 0, failed: 0, findings: Vec::new() }
+    }
+
+    pub(crate) fn passed(&mut self, checks: u64) {
+        self.checked += checks;
+    }
+
+    pub(crate) fn found(&mut self, place: &str, problem: &str) {
+        self.holds = false;
+        self.checked += 1;
+        self.failed += 1;
+        if self.findings.len() < FINDINGS_MAX {
+            let (place, problem) = (place.to_owned(), problem.to_owned());
+            self.findings.push(Finding { place, problem });
+        }
+    }
+
+    /// One check: fine, or a finding.
+    pub(crate) fn expect(&mut self, fine: bool, place: &str, problem: &str) {
+        if fine {
+            self.passed(1);
+        } else {
+            self.found(place, problem);
+        }
+    }
+}
+
+/// The verdict on a lake and its evidence.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Report {
+    /// Whether every invariant that was checked holds.
+    pub holds: bool,
+    /// Whether the rows come from a synthetic fleet.
+    pub synthetic: bool,
+    /// Consent events replayed.
+    pub consent_events: usize,
+    /// Commits replayed.
+    pub commits: usize,
+    /// Files read.
+    pub files: usize,
+    /// Rows matched.
+    pub rows: usize,
+    /// What the contract can tell, in bits.
+    pub capacity: Capacity,
+    /// The checks.
+    pub checks: Vec<Check>,
+    /// What bytes cannot show.
+    pub not_proven: &'static str,
+}
+
+impl Report {
+    pub(crate) fn new(snapshot: &Snapshot, rows: usize, checks: Vec<Check>) -> Self {
+        Self {
+            holds: checks.iter().all(|check| check.holds),
+            synthetic: snapshot.catalogue.synthetic,
+            consent_events: snapshot.consent.len(),
+            commits: snapshot.commits.len(),
+            files: snapshot.catalogue.files.len(),
+            rows,
+            capacity: contract().capacity(),
+            checks,
+            not_proven: "Bytes show INV-1, INV-5 and INV-7. A record's date is its device's claim; \
+                         that it is true is not proven here.",
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.holds { "HOLDS" } else { "DOES NOT HOLD" };
+        let synthetic = if self.synthetic { "  (synthetic fleet)" } else { "" };
+        writeln!(f, "compliance: {verdict}{synthetic}")?;
+        writeln!(
+            f,
+            "  read {} consent events, {} commits, {} files, {} rows",
+            self.consent_events, self.commits, self.files, self.rows
+        )?;
+        writeln!(
+            f,
+            "  contract: {:.2} bits a print ({:.2} correlated with geometry), {:.2} a device's day",
+            self.capacity.print_bits,
+            self.capacity.print_geometry_bits,
+            self.capacity.device_day_bits
+        )?;
+        for check in &self.checks {
+            let holds = if check.holds { "holds" } else { "FAILS" };
+            let name = check.invariant.to_string();
+            writeln!(f, "  {name:<6} {holds}  {} ({} checks)", check.sentence, check.checked)?;
+            for finding in &check.findings {
+                writeln!(f, "         {}: {}", finding.place, finding.problem)?;
+            }
+            let more = check.failed - u64::try_from(check.findings.len()).unwrap_or(0);
+            if more > 0 {
+                writeln!(f, "         and {more} more")?;
+            }
+        }
+        write!(f, "  {}", self.not_proven)
+    }
+}
