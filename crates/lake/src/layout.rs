@@ -93,8 +93,8 @@ impl Layout {
                 .map(|(column, _)| column.name.as_str())
                 .next()
         };
-        let axes = Alternative::AXES.into_iter();
-        axes.filter_map(|[one, other]| Some([known(one)?, known(other)?])).next()
+        let mut axes = Alternative::AXES.into_iter();
+        axes.find_map(|[one, other]| Some([known(one)?, known(other)?]))
     }
 }
 

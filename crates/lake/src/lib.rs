@@ -35,6 +35,7 @@
 //! The lake never sees a subject, a principal or a pepper: only pseudonyms.
 
 mod catalogue;
+mod decode;
 mod file;
 mod layout;
 mod read;

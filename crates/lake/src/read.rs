@@ -8,17 +8,14 @@ use std::io::{self, Read as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::datatypes::{DataType, Date32Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow::datatypes::{DataType, Fields};
 use bytes::Bytes;
-use imprimatur_consent::{Digest, Pseudonym};
-use imprimatur_proto::record::Section;
-use imprimatur_runtime::UtcDate;
+use imprimatur_consent::Digest;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
-use crate::layout::{Cells, FIXED, Layout};
-use crate::{FileEntry, Lake, Row};
+use crate::layout::Layout;
+use crate::{FileEntry, Lake, Row, decode};
 
 /// What a file is not. The verifier reports each as a finding; a publisher stops.
 #[derive(Debug, thiserror::Error)]
@@ -178,7 +175,7 @@ impl Lake {
     pub fn read(&self, entry: &FileEntry) -> Result<Vec<Row>, ReadError> {
         let bytes = Bytes::from(self.bytes(entry)?);
         // The decoder is foreign code on bytes that may be hostile: a panic there is a bad file.
-        let rows = catch_unwind(AssertUnwindSafe(|| decode(entry, &bytes)));
+        let rows = catch_unwind(AssertUnwindSafe(|| rows(entry, &bytes)));
         rows.unwrap_or(Err(ReadError::Unreadable { source: None }))
     }
 
@@ -211,7 +208,7 @@ fn unreadable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Re
     ReadError::Unreadable { source: Some(source.into()) }
 }
 
-fn decode(entry: &FileEntry, bytes: &Bytes) -> Result<Vec<Row>, ReadError> {
+fn rows(entry: &FileEntry, bytes: &Bytes) -> Result<Vec<Row>, ReadError> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options)
         .map_err(unreadable)?;
@@ -220,7 +217,7 @@ fn decode(entry: &FileEntry, bytes: &Bytes) -> Result<Vec<Row>, ReadError> {
     nothing_hidden(builder.metadata(), bytes)?;
     let mut rows = Vec::new();
     for batch in builder.build().map_err(unreadable)? {
-        decode_batch(entry, layout, &batch.map_err(unreadable)?, &mut rows)?;
+        decode::batch(entry, layout, &batch.map_err(unreadable)?, &mut rows)?;
     }
     let found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     if found == entry.rows {
@@ -230,7 +227,7 @@ fn decode(entry: &FileEntry, bytes: &Bytes) -> Result<Vec<Row>, ReadError> {
     }
 }
 
-fn same_schema(layout: &Layout, found: &arrow::datatypes::Fields) -> Result<(), ReadError> {
+fn same_schema(layout: &Layout, found: &Fields) -> Result<(), ReadError> {
     for field in found {
         if layout.schema.field_with_name(field.name()).is_err() {
             let (column, data_type) = (field.name().clone(), field.data_type().clone());
@@ -265,7 +262,7 @@ fn nothing_hidden(metadata: &ParquetMetaData, bytes: &Bytes) -> Result<(), ReadE
         return hidden("key-value metadata");
     }
     let mut end: u64 = 4;
-    for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+    for chunk in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let (start, length) = chunk.byte_range();
         if start != end {
             return hidden("a gap between column chunks");
@@ -280,121 +277,4 @@ fn nothing_hidden(metadata: &ParquetMetaData, bytes: &Bytes) -> Result<(), ReadE
     } else {
         hidden("a gap before the footer")
     }
-}
-
-fn decode_batch(
-    entry: &FileEntry,
-    layout: &'static Layout,
-    batch: &RecordBatch,
-    rows: &mut Vec<Row>,
-) -> Result<(), ReadError> {
-    let first = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    for at in 0..batch.num_rows() {
-        let place = first.saturating_add(u64::try_from(at).unwrap_or(u64::MAX));
-        let fixed = Fixed { batch, at, place };
-        let cells = cells(layout, &fixed)?;
-        let row = Row {
-            kind: entry.table,
-            date: fixed.date()?,
-            epoch: fixed.number::<UInt32Type>(2)?,
-            commit: fixed.number::<UInt64Type>(0)?,
-            ordinal: fixed.number::<UInt32Type>(1)?,
-            subject: fixed.pseudonym(3)?,
-            principal: fixed.pseudonym(4)?,
-            sections: sections(layout, &cells, place)?,
-        };
-        let covered = (entry.first_commit..=entry.last_commit).contains(&row.commit);
-        if !covered {
-            return Err(ReadError::Misfiled { row: place, column: "commit" });
-        }
-        if row.date != entry.date {
-            return Err(ReadError::Misfiled { row: place, column: "date" });
-        }
-        rows.push(row);
-    }
-    Ok(())
-}
-
-/// One row of a batch whose schema was checked.
-struct Fixed<'a> {
-    batch: &'a RecordBatch,
-    at: usize,
-    place: u64,
-}
-
-impl Fixed<'_> {
-    fn absent(&self, column: usize) -> ReadError {
-        let schema = self.batch.schema();
-        let column = schema.fields.get(column).map_or("", |field| field.name()).to_owned();
-        ReadError::Absent { column, row: self.place }
-    }
-
-    fn value<T: arrow::datatypes::ArrowPrimitiveType>(&self, column: usize) -> Option<T::Native> {
-        let array = self.batch.columns().get(column)?.as_primitive_opt::<T>()?;
-        array.is_valid(self.at).then(|| array.value(self.at))
-    }
-
-    fn number<T: arrow::datatypes::ArrowPrimitiveType>(
-        &self,
-        column: usize,
-    ) -> Result<T::Native, ReadError> {
-        self.value::<T>(column).ok_or_else(|| self.absent(column))
-    }
-
-    fn date(&self) -> Result<UtcDate, ReadError> {
-        let day = u32::try_from(self.number::<Date32Type>(5)?);
-        day.map(UtcDate)
-            .map_err(|_before_1970| ReadError::Misfiled { row: self.place, column: "date" })
-    }
-
-    fn pseudonym(&self, column: usize) -> Result<Pseudonym, ReadError> {
-        let array = self.batch.columns().get(column).and_then(|one| one.as_fixed_size_binary_opt());
-        let bytes = array.filter(|array| array.is_valid(self.at)).map(|array| array.value(self.at));
-        let read = bytes.and_then(|bytes| Pseudonym::try_from(bytes).ok());
-        read.ok_or_else(|| self.absent(column))
-    }
-}
-
-fn cells(layout: &Layout, fixed: &Fixed<'_>) -> Result<Cells, ReadError> {
-    let mut cells = Cells::with_capacity(layout.columns.len());
-    for (at, column) in layout.columns.iter().enumerate() {
-        let cell = if column.is_wide() {
-            fixed.value::<UInt16Type>(FIXED + at)
-        } else {
-            fixed.value::<UInt8Type>(FIXED + at).map(u16::from)
-        };
-        if let Some(value) = cell.map(u32::from).filter(|value| *value >= column.domain) {
-            let (column, last) = (column.name.clone(), column.domain.saturating_sub(1));
-            return Err(ReadError::OutOfRange { column, row: fixed.place, value, last });
-        }
-        cells.push(cell);
-    }
-    Ok(cells)
-}
-
-fn sections(layout: &'static Layout, cells: &Cells, row: u64) -> Result<Vec<Section>, ReadError> {
-    if let Some([one, other]) = layout.conflict(cells) {
-        return Err(ReadError::Alternatives { row, one, other });
-    }
-    let mut sections = Vec::new();
-    for group in &layout.groups {
-        let columns = layout.columns.get(group.range.clone()).unwrap_or_default();
-        let cells = cells.get(group.range.clone()).unwrap_or_default();
-        let first = || columns.first().map(|column| column.name.clone()).unwrap_or_default();
-        if cells.iter().all(Option::is_none) {
-            continue;
-        }
-        if cells.iter().any(Option::is_none) {
-            return Err(ReadError::TornSection { column: first(), row });
-        }
-        let known = columns.iter().zip(cells.iter().copied().flatten());
-        let known = known.filter(|(_, index)| *index > 0);
-        let values: Vec<_> =
-            known.map(|(column, index)| (column.field, u32::from(index))).collect();
-        if values.is_empty() {
-            return Err(ReadError::EmptySection { column: first(), row });
-        }
-        sections.push(Section { category: group.category, values });
-    }
-    if sections.is_empty() { Err(ReadError::EmptyRow { row }) } else { Ok(sections) }
 }

@@ -154,11 +154,11 @@ fn with_column(batch: &RecordBatch, field: Field, column: ArrayRef) -> RecordBat
     let mut fields: Vec<Field> =
         batch.schema().fields.iter().map(|field| field.as_ref().clone()).collect();
     let mut columns = batch.columns().to_vec();
-    match fields.iter().position(|one| one.name() == field.name()) {
-        Some(at) => (fields[at], columns[at]) = (field, column),
-        None => {
-            (fields, columns) = ([fields, vec![field]].concat(), [columns, vec![column]].concat())
-        }
+    if let Some(at) = fields.iter().position(|one| one.name() == field.name()) {
+        (fields[at], columns[at]) = (field, column);
+    } else {
+        fields.push(field);
+        columns.push(column);
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }

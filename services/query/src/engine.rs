@@ -79,14 +79,14 @@ impl Engine {
     /// question, the catalogue, a file or the engine.
     pub async fn answer(&self, request: &Request) -> Result<Answer, QueryError> {
         let question = Arc::new(request.check(&self.metrics)?);
-        let mut catalogue = Arc::new(self.catalogue()?);
+        let mut catalogue = Arc::new(self.catalogue().await?);
         for _ in 1..TRIES {
             let result = self.run(&question, &catalogue).await;
             if !matches!(result, Err(QueryError::File { .. } | QueryError::Engine(_))) {
                 return result;
             }
             // A file may have been swept after a newer catalogue was published.
-            let newer = self.catalogue()?;
+            let newer = self.catalogue().await?;
             if newer == *catalogue {
                 return result;
             }
@@ -95,8 +95,11 @@ impl Engine {
         self.run(&question, &catalogue).await
     }
 
-    fn catalogue(&self) -> Result<Catalogue, QueryError> {
-        Catalogue::load(self.files.lake().folder()).map_err(QueryError::Catalogue)
+    async fn catalogue(&self) -> Result<Catalogue, QueryError> {
+        let folder = self.files.lake().folder().to_owned();
+        let loaded = tokio::task::spawn_blocking(move || Catalogue::load(&folder)).await;
+        let loaded = loaded.map_err(|failed| QueryError::Engine(Box::new(failed)))?;
+        loaded.map_err(QueryError::Catalogue)
     }
 
     /// Runs in a task of its own, which ends with the caller and keeps a panic to itself.
@@ -134,7 +137,7 @@ impl Engine {
         let config = SessionConfig::new().with_collect_statistics(false);
         let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
         let plan = Plan { context: &context, catalogue, question, files, days };
-        let rows = plan.rows().map_err(|error| self.failed(error))?;
+        let rows = Box::pin(bounded(&plan)).await.map_err(|error| self.failed(error))?;
         let mut found =
             Found { cells: self.collect(&plan, &rows, Grain::Cell).await?, ..Found::default() };
         match metric.measure {
@@ -168,6 +171,13 @@ impl Engine {
             _ => QueryError::Engine(Box::new(error)),
         }
     }
+}
+
+/// The rows of a plan, at most the metric's bound of each principal and epoch.
+async fn bounded(plan: &Plan<'_>) -> datafusion::error::Result<DataFrame> {
+    let rows = plan.rows()?;
+    let heavy = plan.heavy(rows.clone())?.collect().await?;
+    plan.bounded(rows, heavy)
 }
 
 fn runtime(lake: &Lake, settings: EngineSettings) -> datafusion::error::Result<Arc<RuntimeEnv>> {

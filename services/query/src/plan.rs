@@ -54,7 +54,7 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// The rows that count: `epoch`, `subject`, `principal`, `value` and one column a dimension.
+    /// The rows that are looked at, before the bound: `commit`, `ordinal`, `epoch`, `subject`, `principal`, `value` and one column a dimension.
     pub(crate) fn rows(&self) -> Result<DataFrame> {
         let metric = &self.question.metric;
         let dimensions = self.question.dimensions();
@@ -89,7 +89,40 @@ impl Plan<'_> {
         if let Some(known) = known(&metric.measure) {
             rows = rows.filter(known)?;
         }
-        bounded(rows, metric)
+        Ok(rows)
+    }
+
+    /// The principals and epochs with more rows than the metric's bound; their `principal` first.
+    pub(crate) fn heavy(&self, rows: DataFrame) -> Result<DataFrame> {
+        let bound = i64::from(self.question.metric.rows_per_principal_and_epoch.get());
+        let group = vec![col("principal"), col("epoch")];
+        rows.aggregate(group, vec![count(lit(1_i64)).alias("n")])?
+            .filter(col("n").gt(lit(bound)))?
+            .select(vec![col("principal").alias("heavy")])
+    }
+
+    /// Of each heavy principal and epoch the earliest rows, up to the metric's bound. Only their
+    /// rows are sorted; those of all others pass as they are.
+    pub(crate) fn bounded(&self, rows: DataFrame, heavy: Vec<RecordBatch>) -> Result<DataFrame> {
+        if heavy.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(rows);
+        }
+        let heavy = self.context.read_batches(heavy)?;
+        let join = |rows: DataFrame, kind| {
+            rows.join(heavy.clone(), kind, &["principal"], &["heavy"], None)
+        };
+        let columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).collect();
+        let order = ["commit", "ordinal", "subject"].map(|column| col(column).sort(true, false));
+        let place = row_number()
+            .partition_by(vec![col("principal"), col("epoch")])
+            .order_by(order.to_vec())
+            .build()?;
+        let bound = u64::from(self.question.metric.rows_per_principal_and_epoch.get());
+        let first = join(rows.clone(), JoinType::LeftSemi)?
+            .window(vec![place.alias("place")])?
+            .filter(col("place").lt_eq(lit(bound)))?
+            .select(columns)?;
+        join(rows, JoinType::LeftAnti)?.union(first)
     }
 
     /// One row a group and epoch: the group's columns, `epoch`, `principals`, `rows`, `largest`,
@@ -226,17 +259,6 @@ fn known(measure: &Measure) -> Option<Expr> {
 fn is_one_of(classes: &[u32]) -> Expr {
     let classes = classes.iter().filter_map(|class| i32::try_from(*class).ok());
     col("value").in_list(classes.map(lit).collect(), false)
-}
-
-/// Of each principal and epoch the earliest rows, up to the metric's bound.
-fn bounded(rows: DataFrame, metric: &Metric) -> Result<DataFrame> {
-    let order = ["commit", "ordinal", "subject"].map(|column| col(column).sort(true, false));
-    let place = row_number()
-        .partition_by(vec![col("principal"), col("epoch")])
-        .order_by(order.to_vec())
-        .build()?;
-    let bound = u64::from(metric.rows_per_principal_and_epoch.get());
-    rows.window(vec![place.alias("place")])?.filter(col("place").lt_eq(lit(bound)))
 }
 
 /// The number that a row adds to a sum: what its index stands for, or whether it counts.

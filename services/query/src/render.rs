@@ -154,15 +154,12 @@ fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>], names: usize) 
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     for row in table {
-        let mut text = String::new();
-        for (at, cell) in row.iter().enumerate() {
+        let cells = row.iter().enumerate().map(|(at, cell)| {
             let width = width(at);
-            text.push_str(&if (names..names + 2).contains(&at) {
-                format!("{cell:>width$}  ")
-            } else {
-                format!("{cell:width$}  ")
-            });
-        }
+            let is_number = (names..names + 2).contains(&at);
+            if is_number { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+        });
+        let text = cells.collect::<Vec<_>>().join("  ");
         writeln!(f, "{}", text.trim_end())?;
     }
     Ok(())

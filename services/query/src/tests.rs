@@ -98,7 +98,7 @@ fn cell<'a>(answer: &'a Answer, dimension: Dimension, value: &str) -> &'a Cell {
 }
 
 #[track_caller]
-fn is_withheld(result: Result<Answer, QueryError>) {
+fn is_withheld(result: &Result<Answer, QueryError>) {
     assert!(matches!(result, Err(QueryError::BelowThreshold { .. })), "{result:?}");
 }
 
@@ -106,7 +106,7 @@ fn is_withheld(result: Result<Answer, QueryError>) {
 async fn below_k_is_refused_and_at_k_is_answered() {
     let mut fleet = Fleet::new();
     fleet.prints(4, "2026-11-21", &[DONE]);
-    is_withheld(fleet.ask("print_count", "", "").await);
+    is_withheld(&fleet.ask("print_count", "", "").await);
     fleet.print(5, "2026-11-21", &[DONE]);
     let answer = fleet.ask("print_count", "", "").await.unwrap();
     assert_eq!(answer.cells[0].value, Value::Count { count: 5 });
@@ -121,7 +121,7 @@ async fn principals_that_are_not_enrolled_count_zero() {
     let answer = fleet.ask("print_count", "", "").await.unwrap();
     assert_eq!((answer.cells[0].principals, answer.cells[0].rows), (5, 5));
     fleet.catalogue.enrolled.remove(&pseudonym(2, 5, 202_611));
-    is_withheld(fleet.ask("print_count", "", "").await);
+    is_withheld(&fleet.ask("print_count", "", "").await);
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn each_epoch_needs_k_and_principals_are_never_summed() {
     let mut fleet = Fleet::new();
     fleet.prints(3, "2026-10-20", &[DONE]);
     fleet.prints(7, "2026-11-21", &[DONE]);
-    is_withheld(fleet.ask("print_count", "", "").await);
+    is_withheld(&fleet.ask("print_count", "", "").await);
     let request = Request::parse("print_count", None, None, Some("2026-11-01")).unwrap();
     let answer = fleet.publish().answer(&request).await.unwrap();
     assert_eq!(answer.cells[0].rows, 7);
@@ -170,21 +170,22 @@ async fn one_principal_can_neither_fill_nor_flood_a_group() {
     let mut fleet = Fleet::new();
     fleet.prints(5, "2026-11-21", &[DONE]);
     (0..20).for_each(|_| fleet.print(1, "2026-11-21", &[FAULT]));
-    is_withheld(fleet.ask("print_count", "", "").await);
+    is_withheld(&fleet.ask("print_count", "", "").await);
     let mut fleet = Fleet::new();
     for number in 1..=5 {
         (0..310).for_each(|_| fleet.print(number, "2026-11-21", &[DONE]));
     }
+    fleet.print(6, "2026-11-21", &[DONE]);
     let answer = fleet.ask("print_count", "", "").await.unwrap();
-    assert_eq!(answer.cells[0].rows, 5 * 300);
+    assert_eq!(answer.cells[0].rows, 5 * 300 + 1);
 }
 
 #[tokio::test]
 async fn rows_without_the_section_are_left_out() {
     let mut fleet = Fleet::new();
     fleet.prints(6, "2026-11-21", &[DONE]);
-    is_withheld(fleet.ask("print_count", "material_family", "").await);
-    is_withheld(fleet.ask("material_used", "", "").await);
+    is_withheld(&fleet.ask("print_count", "material_family", "").await);
+    is_withheld(&fleet.ask("material_used", "", "").await);
 }
 
 #[tokio::test]
