@@ -222,7 +222,8 @@ fn text(file: &Path) -> Result<String, ConfigError> {
 
 fn collector(raw: &RawCollector) -> Result<(VerifyingKey, UplinkSettings), ConfigError> {
     let expected = "the collector's public key, 64 hex digits";
-    let wrong = |_no_key| ConfigError::Value { key: "collector.key", got: raw.key.clone(), expected };
+    let wrong =
+        |_no_key| ConfigError::Value { key: "collector.key", got: raw.key.clone(), expected };
     let key = raw.key.parse().map_err(wrong)?;
     let (broker, local) = broker(&raw.broker)?;
     if !local && !raw.allow_plaintext {

@@ -34,6 +34,7 @@ pub use self::offer::{Errand, OfferedEvent, OfferedFrame};
 pub use self::preview::{Preview, PreviewKind, Row};
 pub use self::record::Recorded;
 pub use self::seal::Sealed;
+use self::seal::Which;
 pub use self::state::Flags;
 use self::state::{Draft, State};
 use crate::store::Store;
@@ -173,7 +174,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError::Store`].
     pub fn show(&self) -> Result<Overview, AgentError> {
-        self.with(|core| core.show())
+        self.with(Core::show)
     }
 
     /// Keeps the allowed sections of one canonical report. `started` is the print's start, or the
@@ -219,7 +220,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`]; what was pending still is.
     pub fn seal_before(&self, date: UtcDate) -> Result<Sealed, AgentError> {
-        self.with(|core| core.seal(date))
+        self.with(|core| core.seal(Which::Before(date)))
     }
 
     /// Seals all that is pending.
@@ -227,7 +228,15 @@ impl Agent {
     /// # Errors
     /// As [`Agent::seal_before`].
     pub fn seal_all(&self) -> Result<Sealed, AgentError> {
-        self.with(|core| core.seal(UtcDate(u32::MAX)))
+        self.with(|core| core.seal(Which::All))
+    }
+
+    /// Seals the pending prints, but no day that may still grow.
+    ///
+    /// # Errors
+    /// As [`Agent::seal_before`].
+    pub fn seal_prints(&self) -> Result<Sealed, AgentError> {
+        self.with(|core| core.seal(Which::Prints))
     }
 
     /// What would leave next.
@@ -235,7 +244,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`].
     pub fn preview(&self) -> Result<Preview, AgentError> {
-        self.with(|core| core.preview())
+        self.with(Core::preview)
     }
 
     /// What was sent and what came back, oldest first.

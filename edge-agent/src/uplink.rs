@@ -21,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::link::{Answer, Link, LinkError, Topic};
 use crate::core::{Agent, AgentError, Changes, Errand, Heard};
+use crate::told::chain;
 
 /// How long nothing happens before a look whether a new day allows what the old one did not.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_mins(10);
 
 /// Where the broker is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl UplinkSettings {
             idle: Duration::from_secs(3),
             window: 8,
             wait_first: Duration::from_secs(1),
-            wait_last: Duration::from_secs(300),
+            wait_last: Duration::from_mins(5),
         }
     }
 }
@@ -111,8 +112,7 @@ pub async fn run(agent: Agent, settings: UplinkSettings, stop: CancellationToken
     let mut changes = agent.changes();
     let withdrawals = changes.borrow_and_update().withdrawals;
     let backoff = Backoff::new(settings.wait_first, settings.wait_last);
-    let mut uplink =
-        Uplink { agent, settings, stop, changes, withdrawals, backoff, warned: false };
+    let mut uplink = Uplink { agent, settings, stop, changes, withdrawals, backoff, warned: false };
     let mut state = State::Silent { not_before: None };
     loop {
         state = match state {
@@ -203,7 +203,8 @@ impl Uplink {
         loop {
             let held: Vec<u64> = in_flight.iter().map(|(sequence, _)| *sequence).collect();
             let room = self.settings.window.saturating_sub(held.len());
-            let queue = |frame: &crate::core::OfferedFrame| link.publish(Topic::Batch, &frame.bytes);
+            let queue =
+                |frame: &crate::core::OfferedFrame| link.publish(Topic::Batch, &frame.bytes);
             let queued = match self.agent.offer_frames(&errand, &held, room, queue) {
                 Ok(queued) => queued,
                 Err(error) => return self.store_failed(&error),
@@ -343,7 +344,7 @@ impl Uplink {
     /// One line for any number of failures in a row, and a wait.
     fn failed(&mut self, what: &str, error: Option<&dyn std::error::Error>) -> State {
         let wait = self.backoff.wait();
-        let cause = error.map(|error| chain(error)).unwrap_or_default();
+        let cause = error.map(chain).unwrap_or_default();
         if std::mem::replace(&mut self.warned, true) {
             tracing::debug!(cause, wait_ms = wait.as_millis(), "{what}");
         } else {
@@ -360,16 +361,10 @@ enum Said {
     Something,
 }
 
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let next = error.source().map(chain);
-    next.map_or_else(|| error.to_string(), |next| format!("{error}: {next}"))
-}
-
 /// Waits for a withdrawal beyond these.
 async fn withdrawn(changes: &mut watch::Receiver<Changes>, known: u64) {
-    let newer = changes.wait_for(|changes| changes.withdrawals != known).await;
-    if newer.is_err() {
+    let closed = changes.wait_for(|changes| changes.withdrawals != known).await.is_err();
+    if closed {
         std::future::pending::<()>().await;
     }
 }

@@ -9,7 +9,7 @@ use imprimatur_proto::contract;
 use imprimatur_proto::ingest::v1::{Outcome, RefusalReason, SignedVerdict, Verdict};
 
 use super::consent::next;
-use super::seal::{spooled, stripped};
+use super::seal::{spool_again, spooled, stripped};
 use super::state::{Waiting, numbered};
 use super::{AgentError, Core, Noted};
 use crate::store::Space;
@@ -196,7 +196,7 @@ impl Core {
         let mut draft = self.draft();
         draft.free(verdict.sequence, value);
         draft.note(noted);
-        self.spool_again(&mut draft, &identity, contents, sequence)?;
+        spool_again(&mut draft, &identity, contents, sequence)?;
         self.commit(draft)?;
         self.changes.news += 1;
         Ok(())

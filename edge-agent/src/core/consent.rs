@@ -5,6 +5,7 @@ use imprimatur_proto::canonical;
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision, SignedConsentEvent};
 use imprimatur_runtime::UnixSeconds;
 
+use super::seal::strip_frame;
 use super::state::{Draft, Identity, Retired, Waiting, json, read};
 use super::{AgentError, Core, Counts, Noted};
 use crate::store::Space;
@@ -159,7 +160,7 @@ impl Core {
         let purged = if all {
             self.retire(&mut draft, &identity)?
         } else {
-            self.strip_all(&mut draft, identity, &gone)?
+            self.strip_all(&mut draft, &identity, &gone)?
         };
         draft.note(Noted::Withdrawn { categories: gone.clone(), purged });
         self.commit(draft)?;
@@ -196,7 +197,7 @@ impl Core {
     fn strip_all(
         &mut self,
         draft: &mut Draft,
-        identity: Identity,
+        identity: &Identity,
         gone: &[Category],
     ) -> Result<u64, AgentError> {
         let frames = self.store.scan(Space::Spool, b"")?;
@@ -213,7 +214,7 @@ impl Core {
         let mut purged = self.strip_pending(draft, gone)?;
         let mut sequence = first;
         for (key, value) in frames {
-            purged += self.strip_frame(draft, &after, (&key, &value), gone, &mut sequence)?;
+            purged += strip_frame(draft, &after, (&key, &value), gone, &mut sequence)?;
         }
         let categories = gone.to_vec();
         let said = Said { decision: Decision::Withdrawn, categories, token: None };

@@ -98,11 +98,8 @@ impl Core {
         let mut draft = self.draft();
         let of = self.numbered_anew(errand, &mut draft)?;
         self.commit(draft)?;
-        let said = Said {
-            decision: old.decision(),
-            categories: old.categories.clone(),
-            token: old.token,
-        };
+        let said =
+            Said { decision: old.decision(), categories: old.categories.clone(), token: old.token };
         let mut draft = self.draft();
         let sequence = of.next_event - 1;
         let event = signed(&of.key(), &of, sequence, said, draft.now);

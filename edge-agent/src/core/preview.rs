@@ -74,7 +74,7 @@ impl Core {
             let rows = rows(&opened(&bytes)?);
             return Ok(Preview { kind: PreviewKind::Next, bytes, rows });
         }
-        let pending = self.pending(UtcDate(u32::MAX))?;
+        let pending = self.pending()?;
         let group = pending.chunk_by(|a, b| a.date == b.date).next().unwrap_or_default();
         let Some((identity, _)) = self.state.identity.as_ref().zip(group.first()) else {
             return Ok(Preview { kind: PreviewKind::Nothing, bytes: Vec::new(), rows: Vec::new() });
@@ -110,7 +110,11 @@ fn rows(batch: &Batch) -> Vec<Row> {
         told("policy_hash", hex::encode(&header.policy_hash), "the policy you agreed to");
         told("contract_hash", hex::encode(&header.contract_hash), "the list of allowed fields");
         if !header.identity_tag.is_empty() {
-            told("identity_tag", hex::encode(&header.identity_tag), "computable by your device only");
+            told(
+                "identity_tag",
+                hex::encode(&header.identity_tag),
+                "computable by your device only",
+            );
         }
     }
     let prints = batch.prints.iter().map(|print| (RecordKind::Print, canonical::encode(print)));

@@ -29,6 +29,17 @@ pub struct Sealed {
     pub refused: u64,
 }
 
+/// Which pending reports are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// All.
+    All,
+    /// Those of the dates before this one.
+    Before(UtcDate),
+    /// All prints, no days.
+    Prints,
+}
+
 /// The records of a batch, each canonical.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
@@ -38,8 +49,13 @@ pub(super) struct Contents {
 }
 
 impl Core {
-    pub(super) fn seal(&mut self, before: UtcDate) -> Result<Sealed, AgentError> {
-        let pending = self.pending(before)?;
+    pub(super) fn seal(&mut self, which: Which) -> Result<Sealed, AgentError> {
+        let mut pending = self.pending()?;
+        pending.retain(|pending| match which {
+            Which::All => true,
+            Which::Before(date) => pending.date < date,
+            Which::Prints => pending.kind == RecordKind::Print,
+        });
         let Some(mut identity) = self.state.identity.clone() else { return Ok(Sealed::default()) };
         let groups = groups(&pending);
         if groups.is_empty() {
@@ -84,12 +100,11 @@ impl Core {
         Ok(sealed)
     }
 
-    /// Pending reports of the dates before this one, by date, prints first.
-    pub(super) fn pending(&self, before: UtcDate) -> Result<Vec<Pending>, AgentError> {
+    /// Pending reports, by date, prints first.
+    pub(super) fn pending(&self) -> Result<Vec<Pending>, AgentError> {
         let entries = self.store.scan(Space::Pending, b"")?;
-        let read = entries.into_iter().map(|(key, value)| Pending::read(key, &value));
-        let all = read.collect::<Result<Vec<_>, _>>()?;
-        Ok(all.into_iter().filter(|pending| pending.date < before).collect())
+        let read = entries.into_iter().map(|(key, value)| Ok(Pending::read(key, &value)?));
+        read.collect()
     }
 
     /// The records of a group. The identity tag comes only with records that all began after its
@@ -99,9 +114,8 @@ impl Core {
             let of_kind = group.iter().filter(move |pending| pending.kind == kind);
             of_kind.map(|pending| pending.report.clone()).collect()
         };
-        let began = |pending: &&Pending| {
-            self.state.flags.covers(Category::Identity, pending.started)
-        };
+        let began =
+            |pending: &&Pending| self.state.flags.covers(Category::Identity, pending.started);
         let tagged = group.iter().all(began);
         Contents {
             prints: of(RecordKind::Print),
@@ -128,7 +142,7 @@ impl Core {
         gone: &[Category],
     ) -> Result<u64, AgentError> {
         let mut purged = 0;
-        for mut pending in self.pending(UtcDate(u32::MAX))? {
+        for mut pending in self.pending()? {
             match strip(pending.kind, &pending.report, gone)? {
                 Some(kept) if kept == pending.report => {}
                 Some(kept) => {
@@ -143,44 +157,42 @@ impl Core {
         }
         Ok(purged)
     }
+}
 
-    /// Takes categories out of one spooled frame; what is left gets the next number. Tells how many
-    /// frames were deleted whole.
-    ///
-    /// A frame that was offered and lost a section is deleted whole: the collector may have stored
-    /// it before the withdrawal, and then the rest under another number would count twice.
-    pub(super) fn strip_frame(
-        &self,
-        draft: &mut Draft,
-        identity: &Identity,
-        (key, value): (&[u8], &[u8]),
-        gone: &[Category],
-        sequence: &mut u64,
-    ) -> Result<u64, AgentError> {
-        let (offered, frame) = spooled(value)?;
-        let Some(kept) = stripped(frame, gone)? else { return Ok(0) };
-        draft.free(number("spool key", key)?, value);
-        if offered || kept.empty() {
-            return Ok(1);
-        }
-        self.spool_again(draft, identity, kept, next(sequence))?;
-        Ok(0)
+/// Takes categories out of one spooled frame; what is left gets the next number. Tells how many
+/// frames were deleted whole.
+///
+/// A frame that was offered and lost a section is deleted whole: the collector may have stored
+/// it before the withdrawal, and then the rest under another number would count twice.
+pub(super) fn strip_frame(
+    draft: &mut Draft,
+    identity: &Identity,
+    (key, value): (&[u8], &[u8]),
+    gone: &[Category],
+    sequence: &mut u64,
+) -> Result<u64, AgentError> {
+    let (offered, frame) = spooled(value)?;
+    let Some(kept) = stripped(frame, gone)? else { return Ok(0) };
+    draft.free(number("spool key", key)?, value);
+    if offered || kept.empty() {
+        return Ok(1);
     }
+    spool_again(draft, identity, kept, next(sequence))?;
+    Ok(0)
+}
 
-    /// Signs and spools what is left of a frame. It is smaller than what it replaces.
-    pub(super) fn spool_again(
-        &self,
-        draft: &mut Draft,
-        identity: &Identity,
-        contents: Contents,
-        sequence: u64,
-    ) -> Result<(), AgentError> {
-        let frame = sign(identity, sequence, contents)?;
-        draft.spool(sequence, &frame);
-        let bytes = u64::try_from(frame.len()).unwrap_or(u64::MAX);
-        draft.note(Noted::Sealed { sequence, bytes });
-        Ok(())
-    }
+/// Signs and spools what is left of a frame. It is smaller than what it replaces.
+pub(super) fn spool_again(
+    draft: &mut Draft,
+    identity: &Identity,
+    contents: Contents,
+    sequence: u64,
+) -> Result<(), AgentError> {
+    let frame = sign(identity, sequence, contents)?;
+    draft.spool(sequence, &frame);
+    let bytes = u64::try_from(frame.len()).unwrap_or(u64::MAX);
+    draft.note(Noted::Sealed { sequence, bytes });
+    Ok(())
 }
 
 impl Contents {

@@ -1,1 +1,643 @@
-//! Tests of the decisions.
+//! Tests of the decisions: each rule, its opposite, and one model under random operations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imprimatur_consent::policy::STRICTEST;
+use imprimatur_consent::{Category, Digest, Domain, Flag, Policy, SigningSeed, VerifyingKey};
+use imprimatur_proto::consent::v1::{
+    ConsentEvent, Decision, Receipt, ReceiptStatus, SignedConsentEvent, SignedReceipt,
+};
+use imprimatur_proto::ingest::v1::{Outcome, RefusalReason, SignedVerdict, Verdict};
+use imprimatur_proto::record::RecordKind;
+use imprimatur_proto::telemetry::v1::{
+    Batch, DayMachine, DayPrintTime, DayReport, DayStatus, PrintMaterial, PrintReport, PrintStatus,
+    PrintTime, SignedBatch,
+};
+use imprimatur_proto::{canonical, contract, frame};
+use imprimatur_runtime::clock::ManualClock;
+use imprimatur_runtime::{Clock, UnixSeconds, UtcDate};
+use proptest::prelude::*;
+
+use super::*;
+use crate::store::{Space, StoreError};
+
+const TODAY: UtcDate = UtcDate(20_778);
+
+/// The collector of a test.
+pub(crate) struct Collector(SigningSeed);
+
+impl Collector {
+    pub(crate) fn new() -> Self {
+        Self(SigningSeed::from_seed(&[42; 32]))
+    }
+
+    pub(crate) fn key(&self) -> VerifyingKey {
+        VerifyingKey::from_bytes(&self.0.public()).unwrap()
+    }
+
+    pub(crate) fn receipt(&self, event: &[u8], status: ReceiptStatus) -> Vec<u8> {
+        let (said, event) = said(event);
+        let receipt = canonical::encode(&Receipt {
+            subject: SigningSubject::of(&said).to_vec(),
+            sequence: said.sequence,
+            event_hash: Digest::of(&event).0.to_vec(),
+            status: status.into(),
+            log_index: 1,
+            recorded_date: said.date,
+            granted: Vec::new(),
+            contract_hash: contract().hash().to_vec(),
+        });
+        let signature = self.0.sign(Domain::Receipt, &receipt);
+        canonical::encode(&SignedReceipt { receipt, signature })
+    }
+
+    pub(crate) fn verdict(
+        &self,
+        frame: &[u8],
+        reason: RefusalReason,
+        categories: &[Category],
+    ) -> Vec<u8> {
+        let header = batch(frame).header.unwrap();
+        let stored = reason == RefusalReason::Unspecified;
+        let outcome = if stored { Outcome::Stored } else { Outcome::Refused };
+        let verdict = canonical::encode(&Verdict {
+            subject: header.subject,
+            sequence: header.sequence,
+            frame_hash: Digest::of(frame).0.to_vec(),
+            outcome: outcome.into(),
+            reason: reason.into(),
+            categories: categories.iter().map(|category| category.number()).collect(),
+        });
+        let signature = self.0.sign(Domain::Verdict, &verdict);
+        canonical::encode(&SignedVerdict { verdict, signature })
+    }
+}
+
+struct SigningSubject;
+
+impl SigningSubject {
+    fn of(event: &ConsentEvent) -> [u8; 16] {
+        let key: [u8; 32] = event.public_key.as_slice().try_into().unwrap();
+        imprimatur_consent::SubjectId::of(&key).0
+    }
+}
+
+/// The event in a signed one, whose signature must hold, and its bytes.
+pub(crate) fn said(signed: &[u8]) -> (ConsentEvent, Vec<u8>) {
+    let signed: SignedConsentEvent = contract().decode(signed).unwrap();
+    let event: ConsentEvent = contract().decode(&signed.event).unwrap();
+    let key = VerifyingKey::from_bytes(&event.public_key).unwrap();
+    assert!(key.verifies(Domain::Consent, &signed.event, &signed.signature));
+    (event, signed.event)
+}
+
+pub(crate) fn batch(bytes: &[u8]) -> Batch {
+    let signed: SignedBatch = frame::open(contract(), bytes).unwrap();
+    contract().decode(&signed.batch).unwrap()
+}
+
+/// An agent in its own folder.
+pub(crate) struct Room {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) agent: Agent,
+    pub(crate) collector: Collector,
+    spool_bytes_max: u64,
+}
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self::with_spool(SPOOL_BYTES_MAX)
+    }
+
+    fn with_spool(spool_bytes_max: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(UnixSeconds(TODAY.start().0 + 3600));
+        let collector = Collector::new();
+        let agent = open(folder.path(), &clock, &collector, spool_bytes_max).unwrap();
+        Self { folder, clock, agent, collector, spool_bytes_max }
+    }
+
+    fn restart(self) -> Self {
+        let Self { folder, clock, agent, collector, spool_bytes_max } = self;
+        drop(agent);
+        let agent = open(folder.path(), &clock, &collector, spool_bytes_max).unwrap();
+        Self { folder, clock, agent, collector, spool_bytes_max }
+    }
+
+    pub(crate) fn granted(categories: &[Category]) -> Self {
+        let room = Self::new();
+        room.agent.grant(categories, None).unwrap();
+        room.announce();
+        room
+    }
+
+    /// Lets the collector record what waits.
+    pub(crate) fn announce(&self) {
+        while let Some(event) = self.event() {
+            let receipt = self.collector.receipt(&event, ReceiptStatus::Recorded);
+            let heard = self.agent.on_receipt(&receipt).unwrap();
+            assert_eq!(heard, Heard::Receipt(ReceiptStatus::Recorded));
+        }
+    }
+
+    pub(crate) fn event(&self) -> Option<Vec<u8>> {
+        let errand = self.agent.errand().unwrap().filter(|errand| errand.announces)?;
+        self.agent.offer_event(&errand, |_| true).unwrap().map(|event| event.bytes)
+    }
+
+    pub(crate) fn print(&self) -> Recorded {
+        let now = self.clock.now();
+        self.agent.record_print(&print(now.date()), now).unwrap()
+    }
+
+    pub(crate) fn day(&self) -> Recorded {
+        let now = self.clock.now();
+        self.agent.record_day(&day(now.date()), now).unwrap()
+    }
+
+    fn next_day(&self) {
+        self.clock.set(UnixSeconds(self.clock.now().0 + 86_400));
+    }
+
+    /// Spooled frames by number.
+    fn spool(&self) -> BTreeMap<u64, Vec<u8>> {
+        let entries = self.agent.lock().store.scan(Space::Spool, b"").unwrap();
+        let frame = |(key, value): (Vec<u8>, Vec<u8>)| {
+            (u64::from_be_bytes(key.try_into().unwrap()), value[1..].to_vec())
+        };
+        entries.into_iter().map(frame).collect()
+    }
+
+    fn offered(&self) -> Vec<OfferedFrame> {
+        let mut frames = Vec::new();
+        let Some(errand) = self.agent.errand().unwrap() else { return frames };
+        let keep = |frame: &OfferedFrame| {
+            frames.push(frame.clone());
+            true
+        };
+        self.agent.offer_frames(&errand, &[], 8, keep).unwrap();
+        frames
+    }
+}
+
+fn open(
+    folder: &std::path::Path,
+    clock: &Arc<ManualClock>,
+    collector: &Collector,
+    spool_bytes_max: u64,
+) -> Result<Agent, AgentError> {
+    let policy = Policy::read(STRICTEST).unwrap();
+    let settings = AgentSettings::new(folder.to_owned(), policy, collector.key());
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
+    Agent::open(AgentSettings { spool_bytes_max, ..settings }, clock)
+}
+
+fn print(date: UtcDate) -> PrintReport {
+    PrintReport {
+        start_date: date.0,
+        print_time: Some(PrintTime { completed_duration: 3, ..PrintTime::default() }),
+        material: Some(PrintMaterial { amount: 5, family: 1 }),
+        status: Some(PrintStatus { outcome: 1, ..PrintStatus::default() }),
+        ..PrintReport::default()
+    }
+}
+
+fn day(date: UtcDate) -> DayReport {
+    DayReport {
+        date: date.0,
+        machine: Some(DayMachine { model: 2, ..DayMachine::default() }),
+        print_time: Some(DayPrintTime { busy_time: 4, ..DayPrintTime::default() }),
+        status: Some(DayStatus { observed: 4, ..DayStatus::default() }),
+        ..DayReport::default()
+    }
+}
+
+/// The categories of all sections of a frame, and `identity` when it has a tag.
+fn told(frame: &[u8]) -> BTreeSet<Category> {
+    let batch = batch(frame);
+    let prints = batch.prints.iter().map(|p| (RecordKind::Print, canonical::encode(p)));
+    let days = batch.days.iter().map(|d| (RecordKind::Day, canonical::encode(d)));
+    let mut told: BTreeSet<_> = prints
+        .chain(days)
+        .flat_map(|(kind, bytes)| contract().record(kind, &bytes).unwrap().sections)
+        .map(|section| section.category)
+        .collect();
+    let tag = batch.header.unwrap().identity_tag;
+    told.extend((!tag.is_empty()).then_some(Category::Identity));
+    told
+}
+
+#[test]
+fn without_an_answer_nothing_is_kept_said_or_drawn() {
+    let room = Room::new();
+    let overview = room.agent.show().unwrap();
+    assert_eq!(overview.categories.len(), 11);
+    assert!(overview.categories.iter().all(|state| state.flag == Flag::Unasked));
+    assert!(overview.categories.iter().all(|state| !state.purpose.is_empty()));
+    assert_eq!(room.print(), Recorded::NothingAllowed);
+    assert_eq!(room.agent.seal_all().unwrap(), Sealed::default());
+    assert_eq!(room.agent.errand().unwrap(), None);
+    assert!(room.agent.lock().state.identity.is_none());
+    let preview = room.agent.preview().unwrap();
+    assert_eq!(preview.kind, PreviewKind::NotSent);
+    assert!(preview.rows.iter().any(|row| row.field == "completed_duration"));
+    let unsent: Batch = contract().decode(&preview.bytes).unwrap();
+    assert_eq!((unsent.header, unsent.prints.len()), (None, 1));
+    let stored = room.agent.lock().store.scan(Space::Pending, b"").unwrap();
+    assert!(stored.is_empty());
+}
+
+#[test]
+fn a_grant_draws_a_key_once_and_signs_what_was_said() {
+    let room = Room::new();
+    let new = room.agent.grant(&[Category::Status], Some([7; 32])).unwrap();
+    assert_eq!(new, Granted::New(vec![Category::Status]));
+    assert_eq!(room.agent.grant(&[Category::Status], None).unwrap(), Granted::Already);
+    let (first, _) = said(&room.event().unwrap());
+    assert_eq!((first.decision(), first.date, first.sequence), (Decision::Granted, TODAY.0, 1));
+    assert_eq!(first.enrolment_token, [7; 32]);
+    room.announce();
+    room.agent.grant(&[Category::PrintTime], None).unwrap();
+    let (second, _) = said(&room.event().unwrap());
+    assert_eq!((&second.public_key, &second.principal), (&first.public_key, &first.principal));
+    assert_eq!((second.sequence, second.enrolment_token.len()), (2, 0));
+}
+
+#[test]
+fn each_category_is_kept_only_for_what_began_after_its_grant() {
+    let room = Room::granted(&[Category::Status]);
+    let began = room.clock.now();
+    room.clock.set(UnixSeconds(began.0 + 60));
+    room.agent.grant(&[Category::PrintTime], None).unwrap();
+    room.announce();
+    let before = UnixSeconds(began.0 - 1);
+    let report = print(TODAY);
+    let kept = |started| room.agent.record_print(&report, started).unwrap();
+    assert_eq!(kept(before), Recorded::NothingAllowed);
+    assert_eq!(kept(UnixSeconds(began.0 + 30)), Recorded::Kept);
+    room.agent.seal_all().unwrap();
+    assert_eq!(told(&room.spool()[&1]), [Category::Status].into());
+    assert_eq!(kept(room.clock.now()), Recorded::Kept);
+    room.agent.seal_all().unwrap();
+    assert_eq!(told(&room.spool()[&2]), [Category::Status, Category::PrintTime].into());
+}
+
+#[test]
+fn nothing_leaves_before_the_receipt_of_the_grant() {
+    let room = Room::new();
+    room.agent.grant(&[Category::Status], None).unwrap();
+    room.print();
+    room.agent.seal_all().unwrap();
+    let errand = room.agent.errand().unwrap().unwrap();
+    assert!(errand.announces);
+    assert!(room.offered().is_empty());
+    let event = room.event().unwrap();
+    let mut forged = room.collector.receipt(&event, ReceiptStatus::Recorded);
+    *forged.last_mut().unwrap() ^= 1;
+    let heard = room.agent.on_receipt(&forged).unwrap();
+    assert_eq!(heard, Heard::Ignored(Ignored::Forged));
+    assert!(room.offered().is_empty());
+    room.announce();
+    assert_eq!(room.offered().len(), 1);
+    assert_eq!(room.agent.preview().unwrap().bytes, room.offered()[0].bytes);
+}
+
+#[test]
+fn only_the_collectors_word_on_these_bytes_frees_a_frame() {
+    let room = Room::granted(&[Category::Status]);
+    room.print();
+    room.agent.seal_all().unwrap();
+    let frame = room.spool()[&1].clone();
+    let stored = room.collector.verdict(&frame, RefusalReason::Unspecified, &[]);
+    let mut forged = stored.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(room.agent.on_verdict(&forged).unwrap(), Heard::Ignored(Ignored::Forged));
+    let stranger = Collector(SigningSeed::from_seed(&[1; 32]));
+    let strange = stranger.verdict(&frame, RefusalReason::Unspecified, &[]);
+    assert_eq!(room.agent.on_verdict(&strange).unwrap(), Heard::Ignored(Ignored::Forged));
+    let mut signed: SignedVerdict = contract().decode(&stored).unwrap();
+    let mut other: Verdict = contract().decode(&signed.verdict).unwrap();
+    other.frame_hash = vec![9; 32];
+    signed.verdict = canonical::encode(&other);
+    signed.signature = room.collector.0.sign(Domain::Verdict, &signed.verdict);
+    let other = room.agent.on_verdict(&canonical::encode(&signed)).unwrap();
+    assert_eq!(other, Heard::Ignored(Ignored::Unmatched));
+    assert_eq!((room.spool().len(), room.agent.show().unwrap().counts.ignored_answers), (1, 3));
+    assert_eq!(room.agent.on_verdict(&stored).unwrap(), Heard::Stored(1));
+    assert!(room.spool().is_empty());
+    assert_eq!(room.agent.on_verdict(&stored).unwrap(), Heard::Ignored(Ignored::Unmatched));
+}
+
+#[test]
+fn a_refusal_for_want_of_a_grant_saves_the_rest_under_another_number() {
+    let room = Room::granted(&[Category::Status, Category::PrintTime]);
+    room.print();
+    room.agent.seal_all().unwrap();
+    let frame = room.spool()[&1].clone();
+    let refused = room.collector.verdict(&frame, RefusalReason::NoGrant, &[Category::Status]);
+    room.agent.on_verdict(&refused).unwrap();
+    let spool = room.spool();
+    assert_eq!(spool.keys().collect::<Vec<_>>(), [&2]);
+    assert_eq!(told(&spool[&2]), [Category::PrintTime].into());
+    let refused = room.collector.verdict(&spool[&2], RefusalReason::NoGrant, &[Category::Laser]);
+    room.agent.on_verdict(&refused).unwrap();
+    assert!(room.spool().is_empty(), "a refusal that names nothing in it is final");
+}
+
+#[test]
+fn an_unsupported_contract_holds_the_spool() {
+    let room = Room::granted(&[Category::Status]);
+    room.print();
+    room.agent.seal_all().unwrap();
+    let frame = room.offered().remove(0).bytes;
+    let refused = room.collector.verdict(&frame, RefusalReason::ContractUnsupported, &[]);
+    room.agent.on_verdict(&refused).unwrap();
+    assert_eq!((room.agent.errand().unwrap(), room.spool().len()), (None, 1));
+    assert!(room.agent.show().unwrap().contract_unsupported);
+    room.next_day();
+    assert!(room.agent.errand().unwrap().is_some(), "asked again on another day");
+}
+
+#[test]
+fn a_withdrawal_of_all_leaves_one_thing_to_say() {
+    let room = Room::granted(&[Category::Status, Category::PrintTime]);
+    let before = room.agent.errand().unwrap();
+    room.print();
+    room.agent.seal_all().unwrap();
+    room.print();
+    let gone = room.agent.withdraw(None).unwrap();
+    assert_eq!(gone, Withdrawn::All(vec![Category::PrintTime, Category::Status]));
+    assert!(room.spool().is_empty() && before.is_none());
+    assert!(room.agent.lock().store.scan(Space::Pending, b"").unwrap().is_empty());
+    assert_eq!(room.print(), Recorded::NothingAllowed);
+    let errand = room.agent.errand().unwrap().unwrap();
+    assert!(errand.retired && errand.announces);
+    let (withdrawal, _) = said(&room.event().unwrap());
+    assert_eq!(withdrawal.decision(), Decision::Withdrawn);
+    assert_eq!(withdrawal.categories.len(), 11);
+    // Nobody answers for a week: it is dated anew, or the collector would not record it.
+    (0..7).for_each(|_| room.next_day());
+    let (late, _) = said(&room.event().unwrap());
+    assert_eq!((late.date, late.sequence), (TODAY.0 + 7, withdrawal.sequence + 1));
+    room.announce();
+    assert_eq!(room.agent.errand().unwrap(), None);
+    room.agent.grant(&[Category::Status], None).unwrap();
+    let (again, _) = said(&room.event().unwrap());
+    assert_ne!(again.public_key, withdrawal.public_key);
+    assert_ne!(again.principal, withdrawal.principal);
+}
+
+#[test]
+fn a_withdrawal_before_anything_was_said_says_nothing() {
+    let room = Room::new();
+    room.agent.grant(&[Category::Status], None).unwrap();
+    room.agent.withdraw(None).unwrap();
+    assert_eq!(room.agent.errand().unwrap(), None);
+    assert_eq!(room.agent.withdraw(None).unwrap(), Withdrawn::Nothing);
+}
+
+#[test]
+fn a_withdrawal_of_a_part_seals_the_rest_again() {
+    let room = Room::granted(&[Category::Status, Category::PrintTime, Category::Identity]);
+    room.print();
+    room.agent.seal_all().unwrap();
+    let all = told(&room.spool()[&1]);
+    assert_eq!(all, [Category::Status, Category::PrintTime, Category::Identity].into());
+    room.day();
+    room.agent.withdraw(Some(&[Category::PrintTime, Category::Identity])).unwrap();
+    assert_eq!(told(&room.spool()[&2]), [Category::Status].into());
+    assert_eq!(room.spool().len(), 1);
+    room.agent.seal_all().unwrap();
+    assert_eq!(told(&room.spool()[&3]), [Category::Status].into());
+    assert!(room.offered().is_empty(), "the withdrawal comes first");
+    room.announce();
+    assert_eq!(room.offered().len(), 2);
+    // What was offered may be stored: the rest of it under another number would count twice.
+    room.agent.grant(&[Category::PrintTime], None).unwrap();
+    room.announce();
+    room.print();
+    room.agent.seal_all().unwrap();
+    assert_eq!(room.offered().len(), 3);
+    room.agent.withdraw(Some(&[Category::PrintTime])).unwrap();
+    assert_eq!(room.spool().keys().copied().collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn a_refusal_of_what_was_never_granted_stays_on_the_device() {
+    let room = Room::new();
+    assert_eq!(room.agent.refuse(&[Category::Laser]).unwrap(), Withdrawn::Nothing);
+    assert_eq!(room.agent.lock().state.flags.flag(Category::Laser), Flag::Refused);
+    assert_eq!(room.agent.errand().unwrap(), None);
+}
+
+#[test]
+fn a_wrong_token_takes_the_grant_back() {
+    let room = Room::new();
+    room.agent.grant(&[Category::Status], Some([7; 32])).unwrap();
+    let event = room.event().unwrap();
+    let refused = room.collector.receipt(&event, ReceiptStatus::TokenInvalid);
+    room.agent.on_receipt(&refused).unwrap();
+    assert_eq!(room.agent.lock().state.flags.flag(Category::Status), Flag::Refused);
+}
+
+#[test]
+fn a_date_tells_ten_prints_and_one_day_in_all_batches_together() {
+    let room = Room::granted(&[Category::Status]);
+    for count in 0..12 {
+        let expected = if count < 10 { Recorded::Kept } else { Recorded::BeyondDate };
+        assert_eq!(room.print(), expected);
+        room.agent.seal_prints().unwrap();
+    }
+    assert_eq!(room.day(), Recorded::Kept);
+    assert_eq!(room.day(), Recorded::Kept, "a later part of the day takes its place");
+    room.agent.seal_all().unwrap();
+    assert_eq!(room.day(), Recorded::BeyondDate);
+    let batches: Vec<_> = room.spool().values().map(|frame| batch(frame)).collect();
+    assert_eq!(batches.iter().map(|batch| batch.prints.len()).sum::<usize>(), 10);
+    assert_eq!(batches.iter().map(|batch| batch.days.len()).sum::<usize>(), 1);
+}
+
+#[test]
+fn a_day_is_sealed_when_it_is_over() {
+    let room = Room::granted(&[Category::Status]);
+    room.print();
+    room.day();
+    assert_eq!(room.agent.seal_before(TODAY).unwrap(), Sealed::default());
+    assert_eq!(room.agent.preview().unwrap().kind, PreviewKind::NotSealed);
+    let room = room.restart();
+    assert_eq!(room.agent.seal_before(UtcDate(TODAY.0 + 1)).unwrap().batches, 1);
+    let preview = room.agent.preview().unwrap();
+    assert_eq!((preview.kind, preview.bytes.len()), (PreviewKind::Next, 512));
+}
+
+#[test]
+fn a_full_spool_refuses_the_new_and_keeps_the_old() {
+    let room = Room::with_spool(1024);
+    room.agent.grant(&[Category::Status], None).unwrap();
+    for _ in 0..3 {
+        room.print();
+        room.agent.seal_all().unwrap();
+    }
+    assert_eq!(room.spool().keys().copied().collect::<Vec<_>>(), [1, 2]);
+    let overview = room.agent.show().unwrap();
+    assert_eq!((overview.counts.refused_by_spool, overview.spool_bytes), (1, 1024));
+    let full = |line: &Line| matches!(line.noted, Noted::SpoolFull { bytes: 1024 });
+    assert!(room.agent.log().unwrap().iter().any(full));
+}
+
+#[test]
+fn numbers_survive_a_restart() {
+    let mut room = Room::granted(&[Category::Status]);
+    for number in 1..4 {
+        room.print();
+        room.agent.seal_all().unwrap();
+        assert_eq!(room.spool().keys().copied().collect::<Vec<_>>(), [number]);
+        let frame = room.spool()[&number].clone();
+        let stored = room.collector.verdict(&frame, RefusalReason::Unspecified, &[]);
+        room.agent.on_verdict(&stored).unwrap();
+        room = room.restart();
+    }
+}
+
+#[test]
+fn one_store_has_one_agent() {
+    let room = Room::new();
+    let second = open(room.folder.path(), &room.clock, &room.collector, SPOOL_BYTES_MAX);
+    assert!(matches!(second, Err(AgentError::Store(StoreError::InUse))));
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Grant(usize),
+    Withdraw(usize),
+    WithdrawAll,
+    Print,
+    Day,
+    Seal,
+    Announce,
+    Offer,
+    Store,
+    Refuse(usize),
+    NextDay,
+    Restart,
+}
+
+const ASKED: [Category; 4] =
+    [Category::PrintTime, Category::Material, Category::Status, Category::Identity];
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => (0..4_usize).prop_map(Op::Grant),
+        1 => (0..4_usize).prop_map(Op::Withdraw),
+        1 => Just(Op::WithdrawAll),
+        4 => Just(Op::Print),
+        2 => Just(Op::Day),
+        4 => Just(Op::Seal),
+        3 => Just(Op::Announce),
+        3 => Just(Op::Offer),
+        2 => Just(Op::Store),
+        1 => (0..4_usize).prop_map(Op::Refuse),
+        1 => Just(Op::NextDay),
+        1 => Just(Op::Restart),
+    ]
+}
+
+/// What must hold after each operation, from the outside of the decisions.
+#[derive(Default)]
+struct Model {
+    granted: BTreeSet<Category>,
+    confirmed: bool,
+    /// Every frame that was ever spooled, by subject and number.
+    frames: BTreeMap<(Vec<u8>, u64), Vec<u8>>,
+}
+
+impl Model {
+    fn check(&mut self, room: &Room) {
+        for (sequence, bytes) in room.spool() {
+            let header = batch(&bytes).header.unwrap();
+            assert_eq!(header.sequence, sequence);
+            let signed: SignedBatch = frame::open(contract(), &bytes).unwrap();
+            let key = room.agent.lock().state.identity.as_ref().unwrap().key();
+            assert_eq!(header.subject, key.subject().0);
+            let key = VerifyingKey::from_bytes(&key.public()).unwrap();
+            assert!(key.verifies(Domain::Batch, &signed.batch, &signed.signature));
+            assert!(told(&bytes).is_subset(&self.granted), "a withdrawn section is spooled");
+            let place = (header.subject.clone(), sequence);
+            if let Some(before) = self.frames.get(&place) {
+                assert_eq!(before, &bytes, "a number was used twice");
+                continue;
+            }
+            let mut others = self.frames.keys().filter(|(subject, _)| *subject == place.0);
+            assert!(others.all(|(_, number)| *number < sequence), "a number went back");
+            self.frames.insert(place, bytes);
+        }
+        if self.granted.is_empty() {
+            assert!(room.spool().is_empty() && room.agent.lock().state.identity.is_none());
+        }
+        let flags = room.agent.show().unwrap().categories;
+        for state in flags {
+            assert_eq!(state.flag == Flag::Granted, self.granted.contains(&state.category));
+        }
+    }
+
+    fn apply(&mut self, mut room: Room, op: &Op) -> Room {
+        match *op {
+            Op::Grant(place) => {
+                room.agent.grant(&[ASKED[place]], None).unwrap();
+                self.confirmed &= !self.granted.insert(ASKED[place]);
+            }
+            Op::Withdraw(place) => {
+                room.agent.withdraw(Some(&[ASKED[place]])).unwrap();
+                self.confirmed &= !self.granted.remove(&ASKED[place]);
+            }
+            Op::WithdrawAll => {
+                room.agent.withdraw(None).unwrap();
+                self.granted.clear();
+                self.confirmed = false;
+            }
+            Op::Print => drop(room.print()),
+            Op::Day => drop(room.day()),
+            Op::Seal => drop(room.agent.seal_all().unwrap()),
+            Op::Announce => {
+                room.announce();
+                self.confirmed = !self.granted.is_empty();
+            }
+            Op::Offer => {
+                let offered = room.offered();
+                assert!(offered.is_empty() || self.confirmed, "offered before a receipt");
+            }
+            Op::Store => self.answer(&room, RefusalReason::Unspecified, 0),
+            Op::Refuse(place) => self.answer(&room, RefusalReason::NoGrant, place),
+            Op::NextDay => room.next_day(),
+            Op::Restart => room = room.restart(),
+        }
+        room
+    }
+
+    fn answer(&self, room: &Room, reason: RefusalReason, place: usize) {
+        let Some((_, frame)) = room.spool().pop_first() else { return };
+        let stored = reason == RefusalReason::Unspecified;
+        let categories: &[Category] = if stored { &[] } else { &ASKED[place..=place] };
+        let verdict = room.collector.verdict(&frame, reason, categories);
+        room.agent.on_verdict(&verdict).unwrap();
+        assert!(room.spool().values().all(|left| *left != frame));
+        assert!(room.agent.lock().state.spool_bytes < u64::MAX / 2);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_only_what_is_granted_waits(ops in proptest::collection::vec(op(), 1..40)) {
+        let (mut room, mut model) = (Room::new(), Model::default());
+        for op in &ops {
+            room = model.apply(room, op);
+            model.check(&room);
+        }
+        let bytes = room.spool().values().map(|frame| frame.len() as u64).sum::<u64>();
+        prop_assert_eq!(room.agent.show().unwrap().spool_bytes, bytes);
+    }
+}

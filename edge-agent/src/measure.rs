@@ -1,0 +1,213 @@
+//! Measuring: from readings to reports that the core may keep, and the end of each day.
+//!
+//! Starts anew at the first grant, so that nothing from before it can be told. Prints in progress
+//! when the agent stops are forgotten; the day so far is handed over. A report that the store could
+//! not take waits here and is tried again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imprimatur_proto::canonical;
+use imprimatur_proto::record::RecordKind;
+use imprimatur_proto::telemetry::v1::ReadingSource;
+use imprimatur_runtime::{Clock, UnixSeconds};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::accumulate::report::{DayContext, PrintContext, day_report, print_report};
+use crate::accumulate::{Accumulator, FaultLog, Finished};
+use crate::config::{Machine, SealAfter};
+use crate::core::{Agent, AgentError, Changes};
+use crate::reading::{Reading, Said};
+use crate::told::chain;
+
+/// How often time passes without a reading: a day is closed at most this late.
+const TICK: Duration = Duration::from_secs(20);
+
+/// Reports that wait for the store: more than a bad day makes. Beyond it the oldest goes.
+const WAITING_MAX: usize = 64;
+
+/// What the owner said, and when batches are made.
+#[derive(Clone, Copy, Debug)]
+pub struct MeasureSettings {
+    /// The machine.
+    pub machine: Machine,
+    /// When a batch is made.
+    pub seal_after: SealAfter,
+}
+
+struct Report {
+    kind: RecordKind,
+    bytes: Vec<u8>,
+    started: UnixSeconds,
+}
+
+struct Measure {
+    agent: Agent,
+    settings: MeasureSettings,
+    clock: Arc<dyn Clock>,
+    changes: watch::Receiver<Changes>,
+    identities: u64,
+    accumulator: Accumulator,
+    /// Since when the accumulator measures.
+    since: UnixSeconds,
+    online: Option<ReadingSource>,
+    waiting: VecDeque<Report>,
+    failing: bool,
+}
+
+/// Takes readings until `stop` is cancelled or all sources ended.
+pub async fn run(
+    agent: Agent,
+    settings: MeasureSettings,
+    clock: Arc<dyn Clock>,
+    mut readings: mpsc::Receiver<Reading>,
+    stop: CancellationToken,
+) {
+    let changes = agent.changes();
+    let (identities, since) = (changes.borrow().identities, clock.now());
+    let mut measure = Measure {
+        agent,
+        settings,
+        clock,
+        changes,
+        identities,
+        accumulator: Accumulator::default(),
+        since,
+        online: None,
+        waiting: VecDeque::new(),
+        failing: false,
+    };
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            // Without sources time goes on: what is pending is still sealed.
+            Some(reading) = readings.recv() => measure.read(reading),
+            _ = tick.tick() => measure.pass(),
+        }
+    }
+    measure.end();
+}
+
+impl Measure {
+    fn read(&mut self, reading: Reading) {
+        self.follow_consent();
+        match reading.said {
+            Said::Online(source) => self.online = Some(source),
+            Said::Offline => self.online = None,
+            _ => {}
+        }
+        let finished = self.accumulator.observe(reading);
+        self.take(finished);
+    }
+
+    fn pass(&mut self) {
+        self.follow_consent();
+        let finished = self.accumulator.advance(self.clock.now());
+        self.take(finished);
+        self.hand_over();
+        self.seal();
+    }
+
+    fn end(&mut self) {
+        self.follow_consent();
+        let finished = self.accumulator.advance(self.clock.now());
+        self.take(finished);
+        let day = self.accumulator.close_day();
+        self.take(day.map(|day| Finished::Day(Box::new(day))).into_iter().collect());
+        if !self.waiting.is_empty() {
+            tracing::warn!(
+                reports = self.waiting.len(),
+                "reports could not be stored and are gone"
+            );
+        }
+    }
+
+    /// A key was drawn: what was measured before is forgotten; what the source is, is not.
+    fn follow_consent(&mut self) {
+        let identities = self.changes.borrow_and_update().identities;
+        if identities == self.identities {
+            return;
+        }
+        self.identities = identities;
+        let at = self.clock.now();
+        let printing = self.accumulator.is_printing();
+        self.since = at;
+        self.waiting.clear();
+        self.accumulator = Accumulator::new(FaultLog::from_grant(at));
+        let again = self.online.map(Said::Online);
+        let again = again.into_iter().chain(printing.then_some(Said::AlreadyRunning));
+        for said in again {
+            self.accumulator.observe(Reading { at, said });
+        }
+    }
+
+    fn take(&mut self, finished: Vec<Finished>) {
+        if finished.is_empty() {
+            return;
+        }
+        for finished in finished {
+            if self.waiting.len() >= WAITING_MAX {
+                self.waiting.pop_front();
+                tracing::warn!("a report was dropped: the store does not take any");
+            }
+            let report = self.report(finished);
+            self.waiting.push_back(report);
+        }
+        self.hand_over();
+        self.seal();
+    }
+
+    fn report(&self, finished: Finished) -> Report {
+        let machine = self.settings.machine;
+        match finished {
+            Finished::Print(print) => {
+                let technology = machine.model.map(|model| model.technology).unwrap_or_default();
+                let context = PrintContext { technology, ..PrintContext::default() };
+                let bytes = canonical::encode(&print_report(&print, context));
+                Report { kind: RecordKind::Print, bytes, started: print.started }
+            }
+            Finished::Day(mut day) => {
+                day.nozzle = day.nozzle.or(machine.nozzle);
+                let model = machine.model.map(|model| model.number);
+                let firmware = machine.firmware;
+                let context = DayContext { model, firmware, ..DayContext::default() };
+                let bytes = canonical::encode(&day_report(&day, &context));
+                let whole = day.date != self.since.date();
+                let started = if whole { day.date.start() } else { self.since };
+                Report { kind: RecordKind::Day, bytes, started }
+            }
+        }
+    }
+
+    fn hand_over(&mut self) {
+        while let Some(report) = self.waiting.front() {
+            match self.agent.record(report.kind, &report.bytes, report.started) {
+                Err(error @ AgentError::Store(_)) => return self.failed(&error),
+                Err(error) => tracing::error!(error = %chain(&error), "a report was dropped"),
+                Ok(_) => self.failing = false,
+            }
+            self.waiting.pop_front();
+        }
+    }
+
+    fn seal(&mut self) {
+        let past = self.agent.seal_before(self.clock.today());
+        let prints = match self.settings.seal_after {
+            SealAfter::Day => Ok(()),
+            SealAfter::Print => self.agent.seal_prints().map(|_sealed| ()),
+        };
+        if let Err(error) = past.map(|_sealed| ()).and(prints) {
+            self.failed(&error);
+        }
+    }
+
+    /// One line for any number of failures in a row.
+    fn failed(&mut self, error: &AgentError) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(error = %chain(error), "cannot store; trying again");
+        }
+    }
+}
