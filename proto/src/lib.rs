@@ -55,6 +55,8 @@ pub mod ingest {
         clippy::pedantic,
         clippy::as_conversions,
         clippy::clone_on_ref_ptr,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
         reason = "generated code"
     )]
     pub mod v1 {

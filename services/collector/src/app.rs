@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Signer;
 use crate::config::CollectorSettings;
+use crate::control;
 use crate::error::CollectorError;
 use crate::publisher::Publisher;
 use crate::service::Door;
@@ -112,7 +113,10 @@ impl Collector {
             tally: Arc::clone(&self.tally),
             clock: Arc::clone(&self.clock),
             jobs,
+            stop: stop.clone(),
         };
+        let socket = control::listen(&self.settings.data)?;
+        tokio::spawn(control::serve(socket, Arc::clone(&self.book), stop.clone()));
         let every = self.settings.publish_every;
         let publishing = tokio::spawn(publish_until(self.publisher, every, stop.clone()));
         let served = serve_grpc(door, listener, stop.clone()).await;

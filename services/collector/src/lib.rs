@@ -10,6 +10,7 @@ pub mod admit;
 pub mod answer;
 pub mod app;
 pub mod config;
+pub mod control;
 pub mod error;
 pub mod gate;
 pub mod publisher;

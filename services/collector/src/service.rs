@@ -11,6 +11,7 @@ use imprimatur_proto::ingest::v1::{
 };
 use imprimatur_runtime::Clock;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::answer::{Signer, reason_name};
@@ -35,6 +36,8 @@ pub struct Door {
     pub clock: Arc<dyn Clock>,
     /// The writer's queue.
     pub jobs: mpsc::Sender<Job>,
+    /// Ends open streams, so that a stop does not wait for their other side.
+    pub stop: CancellationToken,
 }
 
 impl Door {
@@ -98,6 +101,7 @@ impl CollectorService for Door {
         let door = self.clone();
         let answers = request
             .into_inner()
+            .take_until(self.stop.clone().cancelled_owned())
             .map(move |frame| {
                 let door = door.clone();
                 async move {

@@ -24,6 +24,7 @@ use imprimatur_runtime::{Clock as _, UtcDate};
 use proptest::prelude::*;
 use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 const TODAY: UtcDate = UtcDate(20_778);
 
@@ -57,6 +58,7 @@ impl Rig {
             tally,
             clock: clock.clone(),
             jobs,
+            stop: CancellationToken::new(),
         };
         Self { door, book, clock, signer, _folder: folder }
     }

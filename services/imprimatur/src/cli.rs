@@ -1,0 +1,206 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use imprimatur_runtime::logs;
+
+/// Telemetry of 3D printers that exists only where somebody said yes: the server.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = "Try it: imprimatur up --demo")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Write logs as JSON, one object a line, to standard error.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+impl Cli {
+    /// Starts logging; `IMPRIMATUR_LOG` sets the level.
+    pub fn start_logs(&self) {
+        let format = if self.log_json { logs::Format::Json } else { logs::Format::Text };
+        let fallback = match &self.command {
+            Command::Broker(_) | Command::Bridge(_) | Command::Collector(_) => "info",
+            Command::Up(up) if !up.demo => "info",
+            _ => "warn",
+        };
+        logs::start(format, fallback);
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everything in one process, on loopback: broker, bridge, collector.
+    #[command(after_help = "Example: imprimatur up --data /var/lib/imprimatur")]
+    Up(Up),
+    /// The embedded MQTT broker alone. It is trusted with nothing.
+    #[command(after_help = "Example: imprimatur broker --password-file bridge.password")]
+    Broker(Broker),
+    /// The bridge alone: MQTT to gRPC, and the answers back.
+    #[command(after_help = "Example: imprimatur bridge --broker 127.0.0.1:1883 --password-file \
+                      bridge.password --collector http://127.0.0.1:50051")]
+    Bridge(Bridge),
+    /// The collector alone: gate, book, lake.
+    #[command(after_help = "Example: imprimatur collector --data /var/lib/imprimatur")]
+    Collector(Collector),
+    /// One-time tokens; a principal that spends one counts toward k.
+    #[command(after_help = "Example: imprimatur enrol --data /var/lib/imprimatur --principals 5")]
+    Enrol(Enrol),
+    /// Ask a registered metric; only groups of at least k enrolled principals are answered about.
+    #[command(
+        after_help = "Example: imprimatur query print_duration --by material_family --since \
+                      2026-11-01\nExit code 1: every group is below k."
+    )]
+    Query(Query),
+    /// The registered metrics and their dimensions.
+    Metrics(Output),
+    /// Prove from stored bytes what was promised.
+    #[command(subcommand)]
+    Compliance(Compliance),
+}
+
+/// `imprimatur up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Folder of everything that is stored; made when it is not there. The demo's default is a
+    /// temporary one.
+    #[arg(long, required_unless_present = "demo")]
+    pub data: Option<PathBuf>,
+    /// Address of the MQTT broker. The demo's default is a free loopback port.
+    #[arg(long, value_name = "ADDRESS")]
+    pub mqtt: Option<SocketAddr>,
+    /// Address of the collector's gRPC. The demo's default is a free loopback port.
+    #[arg(long, value_name = "ADDRESS")]
+    pub grpc: Option<SocketAddr>,
+    /// Policy to which consent is taken; the default is the shipped one, `strictest`.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Run a synthetic fleet of 60 agents under mixed consent and show what becomes of its data.
+    #[arg(long)]
+    pub demo: bool,
+    /// With --demo: stop after the first answer and the compliance verdict.
+    #[arg(long, requires = "demo")]
+    pub once: bool,
+}
+
+/// `imprimatur broker`.
+#[derive(Debug, Args)]
+pub struct Broker {
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
+    pub listen: SocketAddr,
+    /// Name of the bridge's account.
+    #[arg(long, default_value = "bridge")]
+    pub user: String,
+    /// File that holds the bridge's password, at least 16 characters.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: PathBuf,
+}
+
+/// `imprimatur bridge`.
+#[derive(Debug, Args)]
+pub struct Bridge {
+    /// Address of the MQTT broker, `HOST:PORT`.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    pub broker: String,
+    /// Name of the bridge's account with the broker.
+    #[arg(long, default_value = "bridge")]
+    pub user: String,
+    /// File that holds the account's password.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: PathBuf,
+    /// Address of the collector.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    pub collector: String,
+    /// Name of the shared subscription, the same for all bridges of one collector. On a broker
+    /// that checks no access to shared names (Mosquitto) keep it secret: who joins it by name
+    /// swallows part of the batches.
+    #[arg(long, default_value = "bridge")]
+    pub share: String,
+}
+
+/// `imprimatur collector`.
+#[derive(Debug, Args)]
+pub struct Collector {
+    /// Folder of everything that is stored; made when it is not there.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+    /// Policy to which consent is taken; the default is the shipped one, `strictest`.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+}
+
+/// `imprimatur enrol`.
+#[derive(Debug, Args)]
+pub struct Enrol {
+    /// The collector's folder.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// How many tokens, 1 to 1000: one for each person or organisation.
+    #[arg(long, value_name = "N")]
+    pub principals: u32,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `imprimatur query`.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// A registered metric; `imprimatur metrics` lists them.
+    pub metric: String,
+    /// Group by these dimensions.
+    #[arg(long, value_name = "DIM,..")]
+    pub by: Option<String>,
+    /// Only these values.
+    #[arg(long = "where", value_name = "DIM=VALUE,..")]
+    pub filter: Option<String>,
+    /// Only rows of this UTC date and later.
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<String>,
+    /// The collector's folder.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Print JSON.
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print CSV.
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// Output of a command without other options.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `imprimatur compliance`.
+#[derive(Debug, Subcommand)]
+pub enum Compliance {
+    /// Read every stored byte and every recorded consent, and prove INV-1, INV-5 and INV-7.
+    #[command(after_help = "Exit code 0 only if every invariant holds.")]
+    Verify(Verify),
+    /// Capacity and field table, from the contract alone.
+    Schema(Output),
+}
+
+/// `imprimatur compliance verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The collector's folder, or a copy of its `lake` and `evidence`.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}

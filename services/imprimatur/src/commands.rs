@@ -1,0 +1,174 @@
+//! The commands: each asks a library and says what it answered.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use imprimatur_collector::control::{self, Ask, Told};
+use imprimatur_consent::Policy;
+use imprimatur_consent::policy::STRICTEST;
+use imprimatur_ledger::Book;
+use imprimatur_proto::contract;
+use imprimatur_proto::record::RecordKind;
+use imprimatur_query::{Engine, EngineSettings, Request};
+
+use crate::cli::{Command, Compliance, Enrol, Output, Query, Verify};
+use crate::error::CommandError;
+use crate::{demo, roles, say, up};
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// [`CommandError`] with its exit code.
+pub async fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Up(args) if args.demo => Box::pin(demo::run(args)).await,
+        Command::Up(args) => up::run(args).await,
+        Command::Broker(args) => roles::broker(args).await,
+        Command::Bridge(args) => roles::bridge(args).await,
+        Command::Collector(args) => roles::collector(args).await,
+        Command::Enrol(args) => enrol(&args).await,
+        Command::Query(args) => Box::pin(query(&args)).await,
+        Command::Metrics(output) => metrics(&output),
+        Command::Compliance(Compliance::Verify(args)) => verify(&args),
+        Command::Compliance(Compliance::Schema(output)) => {
+            schema(&output);
+            Ok(())
+        }
+    }
+}
+
+/// Reads a policy file, or takes the shipped one.
+///
+/// # Errors
+/// [`CommandError::File`] or [`CommandError::Policy`].
+pub fn policy(file: Option<&Path>) -> Result<Policy, CommandError> {
+    let shipped = Path::new("policies/strictest.toml");
+    let path = file.unwrap_or(shipped).to_owned();
+    let text = match file {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|source| CommandError::File { path: path.clone(), source })?,
+        None => STRICTEST.to_owned(),
+    };
+    Policy::read(&text).map_err(|source| CommandError::Policy { path, source })
+}
+
+async fn enrol(args: &Enrol) -> Result<(), CommandError> {
+    let request = Ask::Enrol(args.principals);
+    let told = control::ask(&args.data, &request).await.map_err(CommandError::System)?;
+    let told = match told {
+        Some(told) => told,
+        // Nobody runs: the book is ours for a moment.
+        None => {
+            let path = args.data.join("book.redb");
+            if !path.exists() {
+                let source = std::io::ErrorKind::NotFound.into();
+                return Err(CommandError::File { path, source });
+            }
+            let book =
+                Arc::new(Book::open(&path).map_err(imprimatur_collector::CollectorError::Book)?);
+            control::answer(&book, &request)
+        }
+    };
+    match told {
+        Told::Tokens(tokens) if args.json => say::line(&json(&tokens)),
+        Told::Tokens(tokens) => tokens.iter().for_each(|token| say::line(token)),
+        Told::Refused(why) => return Err(CommandError::Usage(why)),
+        Told::Counts(_) => return Err(CommandError::Usage("unexpected answer".to_owned())),
+    }
+    Ok(())
+}
+
+async fn query(args: &Query) -> Result<(), CommandError> {
+    let request = Request::parse(
+        &args.metric,
+        args.by.as_deref(),
+        args.filter.as_deref(),
+        args.since.as_deref(),
+    )?;
+    let engine = Engine::open(&args.data.join("lake"), EngineSettings::default())?;
+    let answer = engine.answer(&request).await?;
+    say::line(&match (args.json, args.csv) {
+        (true, _) => json(&answer),
+        (_, true) => answer.to_csv().trim_end().to_owned(),
+        _ => answer.to_string().trim_end().to_owned(),
+    });
+    Ok(())
+}
+
+fn metrics(output: &Output) -> Result<(), CommandError> {
+    let metrics = imprimatur_query::metrics().map_err(imprimatur_query::QueryError::from)?;
+    if output.json {
+        say::line(&json(&metrics));
+        return Ok(());
+    }
+    for metric in &metrics {
+        let dimensions: Vec<String> = metric.dimensions.iter().map(ToString::to_string).collect();
+        say::line(&format!("{:<18} {}", metric.name, metric.title));
+        say::line(&format!("{:<18} question: {}", "", metric.question));
+        say::line(&format!("{:<18} by: {}", "", dimensions.join(", ")));
+    }
+    Ok(())
+}
+
+fn verify(args: &Verify) -> Result<(), CommandError> {
+    let report = imprimatur_verifier::verify(&args.data.join("lake"), &args.data.join("evidence"))?;
+    say::line(&if args.json { json(&report) } else { report.to_string() });
+    if report.holds {
+        Ok(())
+    } else {
+        Err(CommandError::No("an invariant does not hold; the findings are above".to_owned()))
+    }
+}
+
+fn schema(output: &Output) {
+    let (contract, capacity) = (contract(), contract().capacity());
+    if output.json {
+        let fields: Vec<_> = RecordKind::ALL
+            .into_iter()
+            .flat_map(|kind| contract.columns(kind).into_iter().map(move |field| (kind, field)))
+            .map(|(kind, field)| {
+                let rule = contract.rule(field);
+                serde_json::json!({
+                    "table": kind.table(),
+                    "column": rule.column,
+                    "category": rule.category,
+                    "purpose": rule.purpose,
+                    "unit": rule.unit,
+                    "domain": rule.domain(),
+                    "bits": f64::from(rule.domain()).log2(),
+                    "correlation": rule.correlation,
+                    "necessity": rule.necessity,
+                })
+            })
+            .collect();
+        say::line(&json(&serde_json::json!({ "capacity": capacity, "fields": fields })));
+        return;
+    }
+    for kind in RecordKind::ALL {
+        say::line(&format!("table `{}`", kind.table()));
+        for field in contract.columns(kind) {
+            let rule = contract.rule(field);
+            let geometry = match rule.correlation {
+                Some(imprimatur_proto::rules::Correlation::Geometry) => "geometry",
+                _ => "",
+            };
+            say::line(&format!(
+                "  {:<32} {:>4} states {:>5.2} bits  {:<8}  {}",
+                rule.column,
+                rule.domain(),
+                f64::from(rule.domain()).log2(),
+                geometry,
+                rule.necessity
+            ));
+        }
+    }
+    say::line(&format!(
+        "a print tells {:.2} bits of 40, {:.2} of 9 correlated with geometry; a device's day {:.2} \
+         of 512",
+        capacity.print_bits, capacity.print_geometry_bits, capacity.device_day_bits
+    ));
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}

@@ -1,0 +1,93 @@
+//! How a command can fail, and the exit code that tells it.
+
+use std::path::PathBuf;
+
+use imprimatur_bridge::{BridgeError, SettingsError};
+use imprimatur_collector::CollectorError;
+use imprimatur_consent::PolicyError;
+use imprimatur_query::QueryError;
+use imprimatur_verifier::SnapshotError;
+
+use crate::broker::BrokerError;
+
+/// A command that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The answer is no: a group below k, an invariant that does not hold. Exit 1.
+    #[error("{0}")]
+    No(String),
+    /// The question itself is wrong. Exit 2.
+    #[error("{0}")]
+    Usage(String),
+    /// A file that was named cannot be used. Exit 64.
+    #[error("cannot use `{}`", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The policy cannot be used. Exit 64.
+    #[error("`{}` is no usable policy", path.display())]
+    Policy {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: PolicyError,
+    },
+    /// A setting of the bridge is out of range. Exit 64.
+    #[error("the bridge cannot be set up")]
+    BridgeSettings(#[from] SettingsError),
+    /// The broker cannot run. Exit 69.
+    #[error("the broker cannot run")]
+    Broker(#[from] BrokerError),
+    /// The bridge ended. Exit 69.
+    #[error("the bridge ended")]
+    Bridge(#[from] BridgeError),
+    /// The collector cannot run. Exit 69.
+    #[error("the collector cannot run")]
+    Collector(#[from] CollectorError),
+    /// A question was not answered. Exit 1 for a group below k, 2 for a wrong question, else 69.
+    #[error("the question was not answered")]
+    Query(#[from] QueryError),
+    /// What is stored cannot be verified. Exit 1.
+    #[error("nothing is proven")]
+    Snapshot(#[from] SnapshotError),
+    /// The synthetic fleet failed. Exit 70.
+    #[error("the synthetic fleet failed")]
+    Fleet(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The system failed. Exit 70.
+    #[error("the system failed")]
+    System(#[source] std::io::Error),
+}
+
+impl CommandError {
+    /// The exit code: 1 the answer is no, 2 usage, 64 unusable configuration, 69 something is not
+    /// reachable, 70 a failure inside.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::No(_) | Self::Snapshot(_) => 1,
+            Self::Usage(_) => 2,
+            Self::File { .. } | Self::Policy { .. } | Self::BridgeSettings(_) => 64,
+            Self::Broker(_) | Self::Bridge(_) | Self::Collector(_) => 69,
+            Self::Query(error) => query_exit(error),
+            Self::Fleet(_) | Self::System(_) => 70,
+        }
+    }
+}
+
+fn query_exit(error: &QueryError) -> u8 {
+    match error {
+        QueryError::BelowThreshold { .. } => 1,
+        QueryError::UnknownMetric { .. }
+        | QueryError::UnknownDimension { .. }
+        | QueryError::DimensionNotAllowed { .. }
+        | QueryError::UnknownValue { .. }
+        | QueryError::NotAFilter { .. }
+        | QueryError::Since(_) => 2,
+        QueryError::Metrics(_) => 64,
+        _ => 69,
+    }
+}

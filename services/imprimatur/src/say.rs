@@ -1,0 +1,60 @@
+//! What a command says: results on standard output, errors on standard error, nothing else.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that talks")]
+
+use std::error::Error;
+use std::io::{IsTerminal as _, Write as _};
+
+/// A result.
+pub fn line(text: &str) {
+    println!("{text}");
+}
+
+/// An error without a cause.
+pub fn error(text: &str) {
+    eprintln!("imprimatur: {text}");
+}
+
+/// An error with its causes, outermost first.
+pub fn failure(error: &dyn Error) {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    eprintln!("imprimatur: {text}");
+}
+
+/// A block that is redrawn in place on a terminal, and written anew elsewhere when it changed.
+#[derive(Debug, Default)]
+pub struct Screen {
+    last: String,
+}
+
+impl Screen {
+    /// Shows the block.
+    pub fn show(&mut self, block: &str) {
+        if block == self.last {
+            return;
+        }
+        let mut out = std::io::stdout().lock();
+        if out.is_terminal() {
+            let lines = self.last.lines().count();
+            // Up to the first line of the last block, and clear to the end of the screen.
+            let up = if lines == 0 { String::new() } else { format!("\x1b[{lines}A\x1b[J") };
+            report(write!(out, "{up}{block}"));
+        } else {
+            report(write!(out, "{block}"));
+        }
+        report(out.flush());
+        block.clone_into(&mut self.last);
+    }
+}
+
+/// A closed output is no reason to stop working.
+fn report(written: std::io::Result<()>) {
+    if let Err(error) = written {
+        tracing::debug!(%error, "standard output is closed");
+    }
+}
