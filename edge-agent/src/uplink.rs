@@ -368,3 +368,6 @@ async fn withdrawn(changes: &mut watch::Receiver<Changes>, known: u64) {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
