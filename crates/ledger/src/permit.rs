@@ -6,8 +6,11 @@
 //! the transaction, and with it a withdrawal:
 //!
 //! ```compile_fail,E0451
-//! fn forge(date: imprimatur_runtime::UtcDate) -> imprimatur_ledger::Permit<'static> {
-//!     imprimatur_ledger::Permit { category: imprimatur_consent::Category::Laser, date, of: todo!() }
+//! fn forge<'a>(
+//!     date: imprimatur_runtime::UtcDate,
+//!     of: &'a imprimatur_ledger::Txn,
+//! ) -> imprimatur_ledger::Permit<'a> {
+//!     imprimatur_ledger::Permit { category: imprimatur_consent::Category::Laser, date, of }
 //! }
 //! ```
 //! ```compile_fail,E0382
@@ -21,11 +24,28 @@
 //! }
 //! ```
 //! ```compile_fail,E0505
-//! fn keep(txn: imprimatur_ledger::Txn, batch: imprimatur_ledger::OpenBatch<'_>) {
-//!     let open = txn.open_batch(todo!(), todo!(), todo!(), todo!()).unwrap().unwrap();
-//!     let permit = open.permit(todo!(), todo!()).unwrap();
+//! use imprimatur_consent::{Category, Digest, SubjectId};
+//! use imprimatur_runtime::{UnixSeconds, UtcDate};
+//!
+//! fn keep(txn: imprimatur_ledger::Txn, who: SubjectId, frame: Digest, now: UnixSeconds) {
+//!     let batch = txn.open_batch(who, 1, frame, now).unwrap().unwrap();
+//!     let permit = batch.permit(Category::Laser, now.date()).unwrap();
 //!     txn.commit().unwrap();
 //!     drop(permit);
+//! }
+//! ```
+//! The last one compiles as soon as the permit is dropped before the commit:
+//!
+//! ```no_run
+//! use imprimatur_consent::{Category, Digest, SubjectId};
+//! use imprimatur_runtime::{UnixSeconds, UtcDate};
+//!
+//! fn keep(txn: imprimatur_ledger::Txn, who: SubjectId, frame: Digest, now: UnixSeconds) {
+//!     let batch = txn.open_batch(who, 1, frame, now).unwrap().unwrap();
+//!     let permit = batch.permit(Category::Laser, now.date()).unwrap();
+//!     drop(permit);
+//!     drop(batch);
+//!     txn.commit().unwrap();
 //! }
 //! ```
 
