@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imprimatur_runtime::lifecycle::{Stopped, stop_within};
 use imprimatur_runtime::SystemClock;
+use imprimatur_runtime::lifecycle::{Stopped, stop_within};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -134,7 +134,8 @@ impl Arguments {
             Command::Run => return run(config),
             Command::Consent(Consent::Grant { categories, token, yes, output }) => {
                 confirm(&config, &categories, yes, output)?;
-                (Request::Grant { categories, token }, output)
+                let policy = config.agent.policy.hash;
+                (Request::Grant { categories, token, policy }, output)
             }
             Command::Consent(Consent::Show(output)) => (Request::Show {}, output),
             Command::Consent(Consent::Refuse { categories, output }) => {
@@ -160,7 +161,8 @@ impl Arguments {
 }
 
 fn run(config: Config) -> Result<(), Failure> {
-    logs::start(config.log_format, "info");
+    // Libraries are not heard: they might name topics, and with them the subject.
+    logs::start(config.log_format, "imprimatur_agent=info,imprimatur_runtime=info");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Unreachable(error.to_string()))?;
     let stopped = runtime.block_on(async {

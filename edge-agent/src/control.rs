@@ -67,6 +67,8 @@ pub enum Request {
         categories: Vec<Category>,
         /// One-time token of the operator.
         token: Option<Digest>,
+        /// SHA-256 of the policy that the owner read; another is not granted.
+        policy: Digest,
     },
     /// Say no.
     Refuse {
@@ -122,7 +124,12 @@ impl Request {
     pub fn perform(self, agent: &Agent, sources: &[SourceLine]) -> Reply {
         let done = match self {
             Self::Show {} => agent.show().map(Reply::Overview),
-            Self::Grant { categories, token } => {
+            Self::Grant { policy, .. } if policy != agent.policy().hash => {
+                return Reply::Failed(
+                    "the policy file changed since the agent started: restart the agent".to_owned(),
+                );
+            }
+            Self::Grant { categories, token, .. } => {
                 agent.grant(&categories, token.map(|token| token.0)).map(|granted| match granted {
                     Granted::New(new) => Reply::Granted(new),
                     Granted::Already => Reply::Granted(Vec::new()),

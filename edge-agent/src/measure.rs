@@ -117,6 +117,8 @@ impl Measure {
         self.take(finished);
         let day = self.accumulator.close_day();
         self.take(day.map(|day| Finished::Day(Box::new(day))).into_iter().collect());
+        self.hand_over();
+        self.seal();
         if !self.waiting.is_empty() {
             tracing::warn!(
                 reports = self.waiting.len(),
@@ -211,3 +213,6 @@ impl Measure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -608,15 +608,15 @@ impl Model {
                 let offered = room.offered();
                 assert!(offered.is_empty() || self.confirmed, "offered before a receipt");
             }
-            Op::Store => self.answer(&room, RefusalReason::Unspecified, 0),
-            Op::Refuse(place) => self.answer(&room, RefusalReason::NoGrant, place),
+            Op::Store => Self::answer(&room, RefusalReason::Unspecified, 0),
+            Op::Refuse(place) => Self::answer(&room, RefusalReason::NoGrant, place),
             Op::NextDay => room.next_day(),
             Op::Restart => room = room.restart(),
         }
         room
     }
 
-    fn answer(&self, room: &Room, reason: RefusalReason, place: usize) {
+    fn answer(room: &Room, reason: RefusalReason, place: usize) {
         let Some((_, frame)) = room.spool().pop_first() else { return };
         let stored = reason == RefusalReason::Unspecified;
         let categories: &[Category] = if stored { &[] } else { &ASKED[place..=place] };
@@ -637,7 +637,7 @@ proptest! {
             room = model.apply(room, op);
             model.check(&room);
         }
-        let bytes = room.spool().values().map(|frame| frame.len() as u64).sum::<u64>();
+        let bytes = room.spool().values().map(|frame| u64::try_from(frame.len()).unwrap()).sum::<u64>();
         prop_assert_eq!(room.agent.show().unwrap().spool_bytes, bytes);
     }
 }

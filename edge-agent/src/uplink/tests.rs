@@ -212,7 +212,9 @@ async fn what_was_previewed_is_what_travels_and_then_the_line_goes_silent() {
             assert!(publish.qos == QoS::AtLeastOnce && !publish.retain);
             assert!(publish.topic == at("batch") || publish.topic == at("consent"));
         }
-        assert!(seen.published.iter().all(|p| p.topic == at("consent") || p.payload == preview.bytes));
+        assert!(
+            seen.published.iter().all(|p| p.topic == at("consent") || p.payload == preview.bytes)
+        );
     });
     running.end().await;
 }

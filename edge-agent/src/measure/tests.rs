@@ -1,0 +1,76 @@
+//! Tests of measuring: readings in, reports in the store.
+
+use imprimatur_consent::Category;
+use imprimatur_proto::telemetry::v1::Outcome;
+
+use super::*;
+use crate::core::tests::{Room, batch};
+use crate::core::{Noted, PreviewKind};
+use crate::reading::Ended;
+
+fn ended() -> Said {
+    let (seconds, amount, phase) = (Some(1200.0), Some(5.0), None);
+    Said::Ended(Ended { outcome: Outcome::Done, seconds, amount, phase })
+}
+
+/// Feeds readings an hour apart to an agent that grants when told to.
+async fn measured(
+    room: &Room,
+    seal_after: SealAfter,
+    said: impl IntoIterator<Item = Option<Said>>,
+) {
+    let (out, readings) = mpsc::channel(8);
+    let settings = MeasureSettings { machine: Machine::default(), seal_after };
+    let clock: Arc<dyn Clock> = Arc::<imprimatur_runtime::clock::ManualClock>::clone(&room.clock);
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(run(room.agent.clone(), settings, clock, readings, stop.clone()));
+    for said in said {
+        let at = UnixSeconds(room.clock.now().0 + 300);
+        room.clock.set(at);
+        match said {
+            Some(said) => out.send(Reading { at, said }).await.unwrap(),
+            None => drop(room.agent.grant(&[Category::Status], None).unwrap()),
+        }
+        // The queue is empty again when it was taken.
+        while out.capacity() < out.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_print_that_began_before_the_grant_is_never_told() {
+    let room = Room::new();
+    let said = [Said::Online(ReadingSource::Moonraker), Said::Started];
+    let said = said.into_iter().map(Some).chain([None, Some(ended())]);
+    measured(&room, SealAfter::Print, said).await;
+    assert_eq!(room.agent.show().unwrap().batches_waiting, 0);
+}
+
+#[tokio::test]
+async fn a_print_is_sealed_at_its_end_where_the_owner_wants_that() {
+    let room = Room::granted(&[Category::Status]);
+    let said = [Said::Online(ReadingSource::Moonraker), Said::Started, ended()].map(Some);
+    measured(&room, SealAfter::Print, said).await;
+    let preview = room.agent.preview().unwrap();
+    assert_eq!(preview.kind, PreviewKind::Next);
+    let batch = batch(&preview.bytes);
+    assert_eq!((batch.prints.len(), batch.days.len()), (1, 0));
+    assert_eq!(batch.prints[0].status.as_ref().unwrap().outcome(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn otherwise_it_waits_for_the_end_of_its_day() {
+    let room = Room::granted(&[Category::Status]);
+    let said = [Said::Online(ReadingSource::Moonraker), Said::Started, ended()];
+    measured(&room, SealAfter::Day, said.clone().map(Some)).await;
+    let overview = room.agent.show().unwrap();
+    assert_eq!((overview.batches_waiting, overview.reports_pending), (0, 2));
+    room.clock.set(UnixSeconds(room.clock.now().0 + 86_400));
+    measured(&room, SealAfter::Day, [Some(Said::Offline)]).await;
+    let sealed = |line: &crate::core::Line| matches!(line.noted, Noted::Sealed { .. });
+    assert_eq!(room.agent.log().unwrap().iter().filter(|line| sealed(line)).count(), 1);
+}
