@@ -77,7 +77,7 @@ async fn follow(
         let summary = Summary::now(server, fleet)?;
         let (block, whole) = (summary.to_string(), told.is_some());
         let block = format!("{block}{}", told.as_deref().unwrap_or("  asking ...\n"));
-        screen.show(&block);
+        screen.show(&block, whole);
         if whole && (once || fleet.is_done()) {
             if once {
                 return Ok(());
@@ -85,7 +85,7 @@ async fn follow(
             say::line("The fleet has told its day. Ctrl-C ends the demo.");
             std::future::pending::<()>().await;
         }
-        if told.is_none() && summary.stored() > 100 {
+        if told.is_none() && summary.stored() > 300 {
             told = sample(data).await?.map(|text| text + &next(server, data));
         }
     }

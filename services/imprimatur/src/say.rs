@@ -26,15 +26,16 @@ pub fn failure(error: &dyn Error) {
     eprintln!("imprimatur: {text}");
 }
 
-/// A block that is redrawn in place on a terminal, and written anew elsewhere when it changed.
+/// A block that is redrawn in place on a terminal; elsewhere, one draw in ten is written.
 #[derive(Debug, Default)]
 pub struct Screen {
     last: String,
+    draws: u32,
 }
 
 impl Screen {
-    /// Shows the block.
-    pub fn show(&mut self, block: &str) {
+    /// Shows the block if it changed; an important one is written wherever the output goes.
+    pub fn show(&mut self, block: &str, important: bool) {
         if block == self.last {
             return;
         }
@@ -44,10 +45,11 @@ impl Screen {
             // Up to the first line of the last block, and clear to the end of the screen.
             let up = if lines == 0 { String::new() } else { format!("\x1b[{lines}A\x1b[J") };
             report(write!(out, "{up}{block}"));
-        } else {
+        } else if important || self.draws.is_multiple_of(10) {
             report(write!(out, "{block}"));
         }
         report(out.flush());
+        self.draws += 1;
         block.clone_into(&mut self.last);
     }
 }

@@ -135,14 +135,21 @@ fn sparkline(bins: &[Bin]) -> String {
     bins.iter().map(|bin| height(bin).unwrap_or(WITHHELD)).collect()
 }
 
+/// One line a bin; neighbours that are not told share a line, which tells no more.
 fn write_bins(f: &mut fmt::Formatter<'_>, bins: &[Bin], answer: &Answer) -> fmt::Result {
     let most = bins.iter().filter_map(|bin| bin.rows).max().unwrap_or(0).max(1);
     let width = bins.iter().map(|bin| bin.meaning.chars().count()).max().unwrap_or(0);
-    for bin in bins {
-        let bar = bin.rows.unwrap_or(0).saturating_mul(40) / most;
-        let bar = "█".repeat(usize::try_from(bar).unwrap_or(0));
-        let text = format!("  {:width$}  {:>8}  {bar}", bin.meaning, rows_text(bin, answer));
-        writeln!(f, "{}", text.trim_end())?;
+    for run in bins.chunk_by(|one, next| one.rows.is_none() && next.rows.is_none()) {
+        let [bin, .., last] = run else {
+            let [bin] = run else { continue };
+            let bar = bin.rows.unwrap_or(0).saturating_mul(40) / most;
+            let bar = "█".repeat(usize::try_from(bar).unwrap_or(0));
+            let text = format!("  {:width$}  {:>8}  {bar}", bin.meaning, rows_text(bin, answer));
+            writeln!(f, "{}", text.trim_end())?;
+            continue;
+        };
+        let (from, to, rows) = (&bin.meaning, &last.meaning, rows_text(bin, answer));
+        writeln!(f, "  {} bins, {from} .. {to}: {rows} each", run.len())?;
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ impl Dice {
 /// One print. Each sixth printer works with a laser.
 pub(super) fn print(date: UtcDate, laser: bool, dice: &mut Dice) -> PrintReport {
     let failed = dice.roll() < 0.08;
-    let seconds = 600.0 * 2_f64.powf(dice.between(0.0, 6.0));
+    let seconds = 1_800.0 * 2_f64.powf(dice.between(0.0, 2.5));
     let petg = !laser && dice.roll() < 0.25;
     let family = match (laser, petg) {
         (true, _) => MaterialFamily::Pa,
