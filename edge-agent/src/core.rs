@@ -158,7 +158,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`]; until it succeeds nothing is sent.
     pub fn refuse(&self, categories: &[Category]) -> Result<Withdrawn, AgentError> {
-        self.with(|core| core.refuse(categories))
+        self.binding(categories, |core| core.refuse(categories))
     }
 
     /// Withdraws categories, or all with `None`. Binds before it returns.
@@ -166,7 +166,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`]; until it succeeds nothing is kept or sent.
     pub fn withdraw(&self, categories: Option<&[Category]>) -> Result<Withdrawn, AgentError> {
-        self.with(|core| core.withdraw(categories))
+        self.binding(categories.unwrap_or(&Category::ALL), |core| core.withdraw(categories))
     }
 
     /// Flags, purposes and what is stored.
@@ -311,6 +311,22 @@ impl Agent {
         self.lock().settings.policy.clone()
     }
 
+    /// Runs a withdrawal. One that cannot be written is owed: it is tried before anything else, and
+    /// until it succeeds nothing is kept or offered.
+    fn binding<T>(
+        &self,
+        categories: &[Category],
+        decide: impl FnOnce(&mut Core) -> Result<T, AgentError>,
+    ) -> Result<T, AgentError> {
+        let decided = self.with(decide);
+        if decided.is_err() {
+            let mut core = self.lock();
+            core.owe(categories);
+            self.tell(&core);
+        }
+        decided
+    }
+
     /// Runs one decision alone; after a failure of the store the next one reads it again.
     fn with<T>(
         &self,
@@ -326,13 +342,17 @@ impl Agent {
         let settled = owed.map_or(Ok(()), |owed| core.withdraw(Some(&owed)).map(|_withdrawn| ()));
         let decided = settled.and_then(|()| decide(&mut core));
         core.stale = matches!(decided, Err(AgentError::Store(_)));
+        self.tell(&core);
+        decided
+    }
+
+    fn tell(&self, core: &Core) {
         let now = core.changes;
         self.changes.send_if_modified(|told| {
             let changed = *told != now;
             *told = now;
             changed
         });
-        decided
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Core> {

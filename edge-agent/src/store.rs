@@ -157,6 +157,12 @@ impl Store {
         Ok(())
     }
 
+    /// Closes it, as a failure does.
+    #[cfg(test)]
+    pub(crate) fn close(&mut self) {
+        self.open = None;
+    }
+
     /// One value.
     ///
     /// # Errors

@@ -146,6 +146,16 @@ impl Core {
         Ok(withdrawn)
     }
 
+    /// Adds to the withdrawals that could not be written.
+    pub(super) fn owe(&mut self, categories: &[Category]) {
+        let owed = self.owed.clone().unwrap_or_default();
+        let named = |category: Category| owed.contains(&category) || categories.contains(&category);
+        let granted = |category| self.state.flags.granted(category);
+        self.owed = Some(sorted(&Category::ALL, |category| named(category) && granted(category)));
+        self.changes.withdrawals += 1;
+        self.changes.news += 1;
+    }
+
     fn withdraw_granted(&mut self, gone: Vec<Category>) -> Result<Withdrawn, AgentError> {
         let mut draft = self.draft();
         for &category in &gone {

@@ -425,6 +425,29 @@ fn a_withdrawal_of_a_part_seals_the_rest_again() {
 }
 
 #[test]
+fn a_withdrawal_that_cannot_be_written_binds_all_the_same() {
+    let room = Room::granted(&[Category::Status, Category::PrintTime]);
+    room.print();
+    room.agent.seal_all().unwrap();
+    assert_eq!(room.offered().len(), 1);
+    // The store is closed and cannot be opened, as on a full disk.
+    let place = room.folder.path().join("store");
+    let away = room.folder.path().join("away");
+    room.agent.lock().store.close();
+    std::fs::rename(&place, &away).unwrap();
+    std::fs::write(&place, "no folder").unwrap();
+    let heard = room.agent.changes().borrow().withdrawals;
+    assert!(room.agent.withdraw(Some(&[Category::Status])).is_err());
+    assert!(room.agent.errand().is_err(), "something would be offered");
+    assert!(room.agent.changes().borrow().withdrawals > heard, "the line is not cut");
+    std::fs::remove_file(&place).unwrap();
+    std::fs::rename(&away, &place).unwrap();
+    assert!(room.agent.errand().unwrap().unwrap().announces);
+    assert_eq!(room.agent.lock().state.flags.flag(Category::Status), Flag::Refused);
+    assert!(room.spool().is_empty());
+}
+
+#[test]
 fn a_refusal_of_what_was_never_granted_stays_on_the_device() {
     let room = Room::new();
     assert_eq!(room.agent.refuse(&[Category::Laser]).unwrap(), Withdrawn::Nothing);
