@@ -68,6 +68,9 @@ fn overview(to: &mut impl Write, value: &Overview) -> io::Result<()> {
         let since = state.since.map_or_else(String::new, |since| since.date().to_string());
         writeln!(to, "{:<12} {:<8} {since:<10}  {}", state.category, state.flag, state.purpose)?;
     }
+    if let Some(subject) = value.subject {
+        writeln!(to, "\nTo the collector you are {subject}, a random number.")?;
+    }
     let confirmed = if value.confirmed { "confirmed" } else { "not confirmed yet" };
     writeln!(to, "\nYour consent is {confirmed} by the collector; nothing is sent before it is.")?;
     if value.contract_unsupported {

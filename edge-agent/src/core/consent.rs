@@ -1,6 +1,6 @@
 //! Consent as the owner gives and takes it: grant, refuse, withdraw, show.
 
-use imprimatur_consent::{Category, Digest, Domain, Flag, SigningSeed};
+use imprimatur_consent::{Category, Digest, Domain, Flag, PrincipalId, SigningSeed, SubjectId};
 use imprimatur_proto::canonical;
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision, SignedConsentEvent};
 use imprimatur_runtime::UnixSeconds;
@@ -52,6 +52,10 @@ pub struct Overview {
     pub policy_version: u32,
     /// Who operates the collector.
     pub operator: String,
+    /// This installation's id at the collector; absent before the first grant.
+    pub subject: Option<SubjectId>,
+    /// The id of its owner; absent before the first grant.
+    pub principal: Option<PrincipalId>,
     /// All categories, by number.
     pub categories: Vec<CategoryState>,
     /// Whether the collector confirmed a grant; nothing is sent before.
@@ -246,6 +250,8 @@ impl Core {
             policy: policy.name.clone(),
             policy_version: policy.version,
             operator: policy.operator.clone(),
+            subject: identity.map(Identity::subject),
+            principal: identity.map(|identity| identity.principal),
             categories: categories.to_vec(),
             confirmed: identity.is_some_and(|identity| identity.receipted),
             contract_unsupported: identity.is_some_and(|i| i.contract_refused.is_some()),

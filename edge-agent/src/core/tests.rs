@@ -254,6 +254,7 @@ fn a_grant_draws_a_key_once_and_signs_what_was_said() {
     let room = Room::new();
     let new = room.agent.grant(&[Category::Status], Some([7; 32])).unwrap();
     assert_eq!(new, Granted::New(vec![Category::Status]));
+    assert!(room.agent.show().unwrap().subject.is_some());
     assert_eq!(room.agent.grant(&[Category::Status], None).unwrap(), Granted::Already);
     let (first, _) = said(&room.event().unwrap());
     assert_eq!((first.decision(), first.date, first.sequence), (Decision::Granted, TODAY.0, 1));
