@@ -1,6 +1,8 @@
 //! Opening the book, its transactions, and the answers that it remembers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use imprimatur_consent::{Category, Digest, Standing, SubjectId};
@@ -72,12 +74,16 @@ pub enum Repeat {
 }
 
 impl Book {
-    /// Opens the book in this file, or makes a new one.
+    /// Opens the book in this file, or makes a new one that only its owner may read.
     ///
     /// # Errors
     /// [`BookError::Storage`], also when another process has it open.
     pub fn open(path: &Path) -> Result<Self, BookError> {
-        let db = redb::Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = file.open(path).map_err(redb::StorageError::Io)?;
+        let file = redb::backends::FileBackend::new(file)?;
+        let db = redb::Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file)?;
         let book = Self { db };
         // All tables exist from the start, so that a reader never meets one that does not.
         let txn = book.begin()?;

@@ -1,5 +1,7 @@
 //! Logs: one line an event on standard error, never a payload, an identifier or a secret.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// How lines look.
@@ -17,7 +19,10 @@ pub enum Format {
 pub fn start(format: Format, fallback: &str) {
     let wanted = variable("IMPRIMATUR_LOG").unwrap_or_else(|| fallback.to_owned());
     let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|_unreadable| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let started = match format {
         Format::Text => lines.with_target(false).try_init(),
         Format::Json => lines.json().try_init(),

@@ -116,13 +116,15 @@ impl Collector {
             stop: stop.clone(),
         };
         let socket = control::listen(&self.settings.data)?;
-        tokio::spawn(control::serve(socket, Arc::clone(&self.book), stop.clone()));
+        let (data, book) = (self.settings.data.clone(), Arc::clone(&self.book));
+        let operator = tokio::spawn(control::serve(data, socket, book, stop.clone()));
         let every = self.settings.publish_every;
         let publishing = tokio::spawn(publish_until(self.publisher, every, stop.clone()));
         let served = serve_grpc(door, listener, stop.clone()).await;
         stop.cancel();
         writer.await.map_err(|_panicked| CollectorError::WriterGone)??;
         publishing.await.map_err(|_panicked| CollectorError::WriterGone)??;
+        operator.await.map_err(|_panicked| CollectorError::WriterGone)?;
         served
     }
 }

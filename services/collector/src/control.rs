@@ -79,8 +79,13 @@ pub fn listen(data: &Path) -> Result<UnixListener, CollectorError> {
     Ok(listener)
 }
 
-/// Serves until `stop`, one request at a time.
-pub async fn serve(listener: UnixListener, book: Arc<Book>, stop: CancellationToken) {
+/// Serves until `stop`, one request at a time; then removes the socket.
+pub async fn serve(
+    data: PathBuf,
+    listener: UnixListener,
+    book: Arc<Book>,
+    stop: CancellationToken,
+) {
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -90,11 +95,14 @@ pub async fn serve(listener: UnixListener, book: Arc<Book>, stop: CancellationTo
                     return;
                 }
             },
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
         };
         if let Err(error) = converse(stream, Arc::clone(&book)).await {
             tracing::debug!(%error, "the operator's command went away");
         }
+    }
+    if let Err(error) = std::fs::remove_file(socket(&data)) {
+        tracing::debug!(%error, "the operator's socket was gone already");
     }
 }
 

@@ -115,6 +115,9 @@ impl fmt::Display for Report {
             "  read {} consent events, {} commits, {} files, {} rows",
             self.consent_events, self.commits, self.files, self.rows
         )?;
+        if self.commits == 0 && self.rows == 0 {
+            writeln!(f, "  nothing is stored yet, so little was to be proven")?;
+        }
         writeln!(
             f,
             "  contract: {:.2} bits a print ({:.2} correlated with geometry), {:.2} a device's day",
