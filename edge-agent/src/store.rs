@@ -22,12 +22,17 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use imprimatur_runtime::durable;
 
 /// sled's page cache, bytes. What the agent keeps is small and read seldom; a printer's host has
 /// other work for its memory (sled's default is 1 GiB).
 const CACHE_BYTES: u64 = 1024 * 1024;
+
+/// How often and how long to wait for a lock that is about to go.
+const LOCK_TRIES: u32 = 25;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
 
 /// A store that did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -213,10 +218,23 @@ impl Store {
     }
 }
 
+/// sled gives up its lock from a thread of its own, some milliseconds after it was dropped.
+fn patiently(config: &sled::Config) -> Result<sled::Db, StoreError> {
+    for _ in 0..LOCK_TRIES {
+        match config.open().map_err(failed) {
+            Err(StoreError::InUse) => {}
+            opened => return opened,
+        }
+        #[expect(clippy::disallowed_methods, reason = "nothing tells when sled gave up its lock")]
+        std::thread::sleep(LOCK_WAIT);
+    }
+    config.open().map_err(failed)
+}
+
 fn open(folder: &Path) -> Result<Open, StoreError> {
     let place = folder.join("store");
     let config = sled::Config::new().path(&place).cache_capacity(CACHE_BYTES);
-    let db = config.flush_every_ms(None).open().map_err(failed)?;
+    let db = patiently(&config.flush_every_ms(None))?;
     let refuse = |cause| StoreError::Folder { folder: place.clone(), cause };
     fs::set_permissions(&place, Permissions::from_mode(0o700)).map_err(refuse)?;
     for entry in fs::read_dir(&place).map_err(refuse)? {

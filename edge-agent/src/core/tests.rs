@@ -348,6 +348,22 @@ fn a_refusal_for_want_of_a_grant_saves_the_rest_under_another_number() {
 }
 
 #[test]
+fn a_grant_that_the_collector_did_not_record_lets_nothing_out() {
+    let room = Room::granted(&[Category::Status]);
+    room.agent.grant(&[Category::PrintTime], None).unwrap();
+    room.print();
+    room.agent.seal_all().unwrap();
+    let event = room.event().unwrap();
+    let refused = room.collector.receipt(&event, ReceiptStatus::PolicyUnknown);
+    room.agent.on_receipt(&refused).unwrap();
+    assert_eq!((room.agent.errand().unwrap(), room.spool().len()), (None, 1));
+    room.next_day();
+    assert!(room.agent.errand().unwrap().unwrap().announces, "asked again on another day");
+    room.announce();
+    assert_eq!(room.offered().len(), 1);
+}
+
+#[test]
 fn an_unsupported_contract_holds_the_spool() {
     let room = Room::granted(&[Category::Status]);
     room.print();

@@ -51,6 +51,19 @@ async fn a_print_that_began_before_the_grant_is_never_told() {
 }
 
 #[tokio::test]
+async fn a_day_tells_nothing_from_before_the_grant() {
+    let room = Room::new();
+    let before = [Said::Online(ReadingSource::Moonraker), Said::Started];
+    let before = before.into_iter().chain([Said::Paused { by_run_out: false }, Said::Resumed]);
+    let after = [None, Some(Said::Restarted), Some(Said::Resumed)];
+    measured(&room, SealAfter::Day, before.map(Some).chain(after)).await;
+    let preview = room.agent.preview().unwrap();
+    let told = |field: &str| preview.rows.iter().any(|row| row.field == field);
+    assert_eq!(preview.kind, PreviewKind::NotSealed);
+    assert!(told("observed") && !told("pauses_by_user"), "{preview:?}");
+}
+
+#[tokio::test]
 async fn a_print_is_sealed_at_its_end_where_the_owner_wants_that() {
     let room = Room::granted(&[Category::Status]);
     let said = [Said::Online(ReadingSource::Moonraker), Said::Started, ended()].map(Some);
