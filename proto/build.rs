@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 #[path = "src/capacity.rs"]
-#[expect(unreachable_pub, reason = "shared with the library")]
+#[expect(unreachable_pub, clippy::struct_field_names, reason = "shared with the library")]
 mod capacity;
 #[path = "src/category.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the library")]

@@ -91,7 +91,7 @@ impl Contract {
             match (rule.role, value) {
                 (Role::Date, Part::Number(date)) => record.date = date,
                 (Role::Section, Part::Inside(bytes)) => {
-                    record.sections.push(self.section(rule, bytes)?)
+                    record.sections.push(self.section(rule, bytes)?);
                 }
                 _ => return Err(Fault::Malformed),
             }
@@ -128,7 +128,8 @@ impl Contract {
             let place = message.by_number.get(number).copied().flatten();
             let field = FieldId(place.ok_or(Fault::UnknownField)?);
             let number = varint(&mut bytes)?;
-            let part = if key & 7 == 0 {
+            let wire_type = key & 0b111;
+            let part = if wire_type == 0 {
                 Part::Number(u32::try_from(number).map_err(|_too_large| Fault::OutOfRange)?)
             } else {
                 let length = usize::try_from(number).map_err(|_too_large| Fault::Malformed)?;

@@ -85,6 +85,7 @@ impl Alternative {
     pub const AXES: [[Self; 2]; 2] = [[Self::Completed, Self::Stopped], [Self::Fff, Self::Laser]];
 
     /// The other alternative of the same axis.
+    #[must_use]
     pub fn opposite(self) -> Self {
         match self {
             Self::Completed => Self::Stopped,

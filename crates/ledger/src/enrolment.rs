@@ -64,10 +64,9 @@ impl Txn {
         let mut tokens = self.raw.open_table(TOKENS)?;
         let owner = tokens.get(key)?.map(|found| found.value().to_vec());
         match owner.as_deref() {
-            None => return Ok(TokenUse::Invalid),
             Some([]) => {}
             Some(owner) if owner == principal.0 => return Ok(TokenUse::Enrolled),
-            Some(_) => return Ok(TokenUse::Invalid),
+            Some(_) | None => return Ok(TokenUse::Invalid),
         }
         tokens.insert(key, principal.0.as_slice())?;
         self.raw.open_table(ENROLLED)?.insert(principal.0, ())?;

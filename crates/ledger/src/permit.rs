@@ -136,6 +136,7 @@ impl<'txn> OpenBatch<'txn> {
     ///
     /// # Errors
     /// [`AppendError`] when the permit is for something else.
+    #[expect(clippy::needless_pass_by_value, reason = "using the permit uses it up")]
     pub fn append(
         &self,
         record: usize,
@@ -158,6 +159,7 @@ impl<'txn> OpenBatch<'txn> {
     ///
     /// # Errors
     /// [`AppendError`] when the permit is not for category `identity`.
+    #[expect(clippy::needless_pass_by_value, reason = "using the permit uses it up")]
     pub fn tag(&self, tag: [u8; 16], permit: Permit<'txn>) -> Result<(), AppendError> {
         let Permit { category, of, .. } = permit;
         if category != Category::Identity || !std::ptr::eq(of, self.txn) {

@@ -5,6 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Day 0.
+const EPOCH: time::Date = time::macros::date!(1970 - 01 - 01);
+
 /// Seconds in a UTC day.
 const DAY: u64 = 86_400;
 
@@ -66,9 +69,7 @@ impl UtcDate {
 
     fn calendar(self) -> time::Date {
         let days = i64::from(self.0);
-        time::macros::date!(1970 - 01 - 01)
-            .checked_add(time::Duration::days(days))
-            .unwrap_or(time::Date::MAX)
+        EPOCH.checked_add(time::Duration::days(days)).unwrap_or(time::Date::MAX)
     }
 }
 
@@ -86,7 +87,7 @@ impl FromStr for UtcDate {
         let format = time::macros::format_description!("[year]-[month]-[day]");
         let refuse = || NotADate(text.to_owned());
         let date = time::Date::parse(text, format).map_err(|_unparsable| refuse())?;
-        let days = (date - time::macros::date!(1970 - 01 - 01)).whole_days();
+        let days = (date - EPOCH).whole_days();
         u32::try_from(days).map(UtcDate).map_err(|_before_1970| refuse())
     }
 }

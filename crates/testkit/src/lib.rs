@@ -5,6 +5,7 @@
 //! Never used outside tests; never reaches a network beyond the loopback.
 
 pub mod gcode;
+pub mod mqtt;
 pub mod peers;
 pub mod ports;
 pub mod process;

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -41,6 +42,7 @@ pub struct Tap {
     address: SocketAddr,
     record: Record,
     cut: watch::Sender<()>,
+    closed: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -54,8 +56,10 @@ impl Tap {
         let address = listener.local_addr()?;
         let record = Record::default();
         let (cut, _) = watch::channel(());
-        let task = tokio::spawn(serve(listener, server, Arc::clone(&record), cut.clone()));
-        Ok(Self { address, record, cut, task })
+        let closed = Arc::<AtomicBool>::default();
+        let door = Door { server, record: Arc::clone(&record), closed: Arc::clone(&closed) };
+        let task = tokio::spawn(serve(listener, door, cut.clone()));
+        Ok(Self { address, record, cut, closed, task })
     }
 
     /// Where clients connect.
@@ -97,6 +101,18 @@ impl Tap {
     pub fn sever(&self) {
         self.cut.send_replace(());
     }
+
+    /// Breaks all connections and ends each new one at once, until [`Tap::open`]: the server is out
+    /// of reach. New ones are still counted.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.sever();
+    }
+
+    /// Takes connections again.
+    pub fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+    }
 }
 
 impl Drop for Tap {
@@ -105,11 +121,22 @@ impl Drop for Tap {
     }
 }
 
-async fn serve(listener: TcpListener, server: SocketAddr, record: Record, cut: watch::Sender<()>) {
+/// Where connections lead, and whether any may pass.
+struct Door {
+    server: SocketAddr,
+    record: Record,
+    closed: Arc<AtomicBool>,
+}
+
+async fn serve(listener: TcpListener, door: Door, cut: watch::Sender<()>) {
+    let Door { server, record, closed } = door;
     // Aborting this task drops the set, which ends every connection.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         let index = open(&record);
+        if closed.load(Ordering::SeqCst) {
+            continue;
+        }
         let record = Arc::clone(&record);
         let mut severed = cut.subscribe();
         connections.spawn(async move {
@@ -208,6 +235,19 @@ mod tests {
         tap.sever();
         let ended = old.read(&mut [0; 8]).await;
         assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+        let mut new = TcpStream::connect(tap.address()).await.unwrap();
+        assert_eq!(ask(&mut new, "again").await, "AGAIN");
+    }
+
+    #[tokio::test]
+    async fn a_closed_tap_lets_nothing_through_until_it_is_opened() {
+        let tap = Tap::start(shouting_server().await).await.unwrap();
+        tap.close();
+        let mut shut_out = TcpStream::connect(tap.address()).await.unwrap();
+        let ended = shut_out.read(&mut [0; 8]).await;
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+        assert_eq!(tap.connections(), 1);
+        tap.open();
         let mut new = TcpStream::connect(tap.address()).await.unwrap();
         assert_eq!(ask(&mut new, "again").await, "AGAIN");
     }

@@ -50,6 +50,26 @@ pub async fn until<T, S: Display>(
     }
 }
 
+/// Looks with `probe` again and again for `window`; `Err` says what was seen that must not be.
+///
+/// # Errors
+/// The first `Err` of the probe, at once.
+pub async fn throughout<S: Display>(
+    window: Duration,
+    what: &str,
+    mut probe: impl AsyncFnMut() -> Result<(), S>,
+) -> Result<(), WaitError> {
+    let end = Instant::now() + window;
+    while Instant::now() < end {
+        if let Err(status) = probe().await {
+            let (what, last) = (format!("always: {what}"), status.to_string());
+            return Err(WaitError { what, limit: window, last });
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +105,19 @@ mod tests {
         .await
         .unwrap_err();
         assert!(error.last.contains("hung"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_condition_that_must_hold_is_looked_at_until_the_end() {
+        let window = Duration::from_millis(100);
+        throughout(window, "peace", async || Ok::<(), &str>(())).await.unwrap();
+        let mut looks = 0;
+        let error = throughout(window, "peace", async || {
+            looks += 1;
+            if looks == 2 { Err("war") } else { Ok(()) }
+        })
+        .await
+        .unwrap_err();
+        assert!(error.to_string().contains("last status: war"), "{error}");
     }
 }

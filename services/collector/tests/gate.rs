@@ -1,4 +1,5 @@
 //! The collector against every kind of bad input, and the law "no permit, no row".
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,14 +50,14 @@ impl Rig {
             signer: Arc::clone(&signer),
             offered: vec![policy().hash],
             tally: Arc::clone(&tally),
-            clock: clock.clone(),
+            clock: Arc::<ManualClock>::clone(&clock),
         };
         std::thread::spawn(move || writer.run(queue));
         let door = Door {
             book: Arc::clone(&book),
             signer: Arc::clone(&signer),
             tally,
-            clock: clock.clone(),
+            clock: Arc::<ManualClock>::clone(&clock),
             jobs,
             stop: CancellationToken::new(),
         };

@@ -1,7 +1,6 @@
 //! The commands: each asks a library and says what it answered.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use imprimatur_collector::control::{self, Ask, Told};
 use imprimatur_consent::Policy;
@@ -58,16 +57,7 @@ async fn enrol(args: &Enrol) -> Result<(), CommandError> {
     let told = match told {
         Some(told) => told,
         // Nobody runs: the book is ours for a moment.
-        None => {
-            let path = args.data.join("book.redb");
-            if !path.exists() {
-                let source = std::io::ErrorKind::NotFound.into();
-                return Err(CommandError::File { path, source });
-            }
-            let book =
-                Arc::new(Book::open(&path).map_err(imprimatur_collector::CollectorError::Book)?);
-            control::answer(&book, &request)
-        }
+        None => alone(&args.data, &request)?,
     };
     match told {
         Told::Tokens(tokens) if args.json => say::line(&json(&tokens)),
@@ -76,6 +66,16 @@ async fn enrol(args: &Enrol) -> Result<(), CommandError> {
         Told::Counts(_) => return Err(CommandError::Usage("unexpected answer".to_owned())),
     }
     Ok(())
+}
+
+fn alone(data: &Path, request: &Ask) -> Result<Told, CommandError> {
+    let path = data.join("book.redb");
+    if !path.exists() {
+        let source = std::io::ErrorKind::NotFound.into();
+        return Err(CommandError::File { path, source });
+    }
+    let book = Book::open(&path).map_err(imprimatur_collector::CollectorError::Book)?;
+    Ok(control::answer(&book, request))
 }
 
 async fn query(args: &Query) -> Result<(), CommandError> {

@@ -51,7 +51,7 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
         "Imprimatur demo: {} SYNTHETIC agents; no printer is involved.\n",
         fleet::AGENTS
     ));
-    let fleet = Fleet::start(&server, &policy, temporary.path(), &stop).await?;
+    let fleet = Fleet::start(&server, &policy, temporary.path(), &stop)?;
     let said = tokio::select! {
         said = follow(&server, &fleet, &data, args.once) => said,
         () = stop.cancelled() => Ok(()),

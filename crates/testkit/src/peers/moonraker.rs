@@ -1,7 +1,7 @@
 //! Moonraker and the Klipper host, with a stand-in micro-controller on a pseudo-terminal.
 //!
 //! Keeps true: host and web server are the real programs; `peers/fake_mcu.py` acknowledges moves
-//! without making them and simulates two heaters. Ready after about 3 s.
+//! without making them and simulates three heaters (`powder` is the generic one). Ready after about 3 s.
 
 mod socket;
 

@@ -86,7 +86,7 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// Starts the agents, each enrolled as a principal of its own, and one rogue.
-    pub(super) async fn start(
+    pub(super) fn start(
         server: &Server,
         policy: &Policy,
         folder: &Path,

@@ -53,9 +53,9 @@ async fn offer(broker: SocketAddr, policy: Digest, key: &SigningSeed) {
             }
             Ok(Event::Incoming(Packet::Publish(message))) => {
                 if message.topic.ends_with(b"receipt") {
-                    batches(policy, key).into_iter().for_each(|batch| {
+                    for batch in batches(policy, key) {
                         publish("batch", batch);
-                    });
+                    }
                 } else {
                     answered += 1;
                 }
