@@ -108,6 +108,8 @@ pub(crate) struct Core {
     owed: Option<Vec<Category>>,
     /// The newest report of each kind as it was measured, for the preview only.
     seen: BTreeMap<RecordKind, Vec<u8>>,
+    /// The day that is not over, and since when it is measured, for the preview only.
+    so_far: Option<(Vec<u8>, UnixSeconds)>,
     counts: Counts,
     changes: Changes,
 }
@@ -128,6 +130,7 @@ impl Agent {
             stale: false,
             owed: None,
             seen: BTreeMap::new(),
+            so_far: None,
             counts: Counts::default(),
             changes: Changes::default(),
         };
@@ -213,6 +216,13 @@ impl Agent {
         started: UnixSeconds,
     ) -> Result<Recorded, AgentError> {
         self.record(RecordKind::Day, &imprimatur_proto::canonical::encode(report), started)
+    }
+
+    /// Shows the day that is not over, measured since `started`, to the preview alone; `None` when
+    /// there is none. Nothing of it is stored.
+    pub fn show_so_far(&self, day: Option<&DayReport>, started: UnixSeconds) {
+        let day = day.map(|day| (imprimatur_proto::canonical::encode(day), started));
+        self.lock().so_far = day;
     }
 
     /// Seals what is pending of the dates before this one, a batch for each date.

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use imprimatur_proto::canonical;
 use imprimatur_proto::record::RecordKind;
-use imprimatur_proto::telemetry::v1::ReadingSource;
-use imprimatur_runtime::{Clock, UnixSeconds};
+use imprimatur_proto::telemetry::v1::{DayReport, ReadingSource};
+use imprimatur_runtime::{Clock, UnixSeconds, UtcDate};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::accumulate::report::{DayContext, PrintContext, day_report, print_report};
-use crate::accumulate::{Accumulator, FaultLog, Finished};
+use crate::accumulate::{Accumulator, FaultLog, Finished, FinishedDay};
 use crate::config::{Machine, SealAfter};
 use crate::core::{Agent, AgentError, Changes};
 use crate::reading::{Reading, Said};
@@ -101,6 +101,7 @@ impl Measure {
         }
         let finished = self.accumulator.observe(reading);
         self.take(finished);
+        self.show_so_far();
     }
 
     fn pass(&mut self) {
@@ -109,6 +110,17 @@ impl Measure {
         self.take(finished);
         self.hand_over();
         self.seal();
+        self.show_so_far();
+    }
+
+    /// The day that is not over, for the owner's eyes only.
+    fn show_so_far(&self) {
+        let day = self.accumulator.day();
+        let report = day.map(|day| (self.since_of(day.date), self.day_report(day)));
+        match report {
+            Some((since, report)) => self.agent.show_so_far(Some(&report), since),
+            None => self.agent.show_so_far(None, self.since),
+        }
     }
 
     fn end(&mut self) {
@@ -171,17 +183,25 @@ impl Measure {
                 let bytes = canonical::encode(&print_report(&print, context));
                 Report { kind: RecordKind::Print, bytes, started: print.started }
             }
-            Finished::Day(mut day) => {
-                day.nozzle = day.nozzle.or(machine.nozzle);
-                let model = machine.model.map(|model| model.number);
-                let firmware = machine.firmware;
-                let context = DayContext { model, firmware, ..DayContext::default() };
-                let bytes = canonical::encode(&day_report(&day, &context));
-                let whole = day.date != self.since.date();
-                let started = if whole { day.date.start() } else { self.since };
+            Finished::Day(day) => {
+                let started = self.since_of(day.date);
+                let bytes = canonical::encode(&self.day_report(*day));
                 Report { kind: RecordKind::Day, bytes, started }
             }
         }
+    }
+
+    fn day_report(&self, mut day: FinishedDay) -> DayReport {
+        let machine = self.settings.machine;
+        day.nozzle = day.nozzle.or(machine.nozzle);
+        let model = machine.model.map(|model| model.number);
+        let firmware = machine.firmware;
+        day_report(&day, &DayContext { model, firmware, ..DayContext::default() })
+    }
+
+    /// Since when a day was measured.
+    fn since_of(&self, date: UtcDate) -> UnixSeconds {
+        if date == self.since.date() { self.since } else { date.start() }
     }
 
     fn hand_over(&mut self) {

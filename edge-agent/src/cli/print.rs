@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use imprimatur_consent::{Category, Policy};
+use imprimatur_consent::{Category, Flag, Policy};
 use imprimatur_runtime::UnixSeconds;
 
 use crate::control::Reply;
@@ -71,8 +71,13 @@ fn overview(to: &mut impl Write, value: &Overview) -> io::Result<()> {
     if let Some(subject) = value.subject {
         writeln!(to, "\nTo the collector you are {subject}, a random number.")?;
     }
-    let confirmed = if value.confirmed { "confirmed" } else { "not confirmed yet" };
-    writeln!(to, "\nYour consent is {confirmed} by the collector; nothing is sent before it is.")?;
+    let granted = value.categories.iter().any(|state| state.flag == Flag::Granted);
+    let standing = match (granted, value.confirmed) {
+        (false, _) => "No category is granted: nothing is collected, nothing is sent.",
+        (true, false) => "The collector has not confirmed your consent yet: nothing is sent.",
+        (true, true) => "The collector has confirmed your consent.",
+    };
+    writeln!(to, "\n{standing}")?;
     if value.contract_unsupported {
         writeln!(to, "The collector does not take what this version sends: batches wait.")?;
     }

@@ -5,6 +5,7 @@ use imprimatur_proto::telemetry::v1::Batch;
 use imprimatur_proto::{canonical, contract};
 use imprimatur_runtime::UtcDate;
 
+use super::record::Pending;
 use super::seal::{Contents, header, opened, spooled};
 use super::{AgentError, Core};
 use crate::store::Space;
@@ -74,7 +75,8 @@ impl Core {
             let rows = rows(&opened(&bytes)?);
             return Ok(Preview { kind: PreviewKind::Next, bytes, rows });
         }
-        let pending = self.pending()?;
+        let mut pending = self.pending()?;
+        pending.extend(self.day_so_far(&pending));
         let group = pending.chunk_by(|a, b| a.date == b.date).next().unwrap_or_default();
         let Some((identity, _)) = self.state.identity.as_ref().zip(group.first()) else {
             return Ok(Preview { kind: PreviewKind::Nothing, bytes: Vec::new(), rows: Vec::new() });
@@ -86,10 +88,24 @@ impl Core {
         Ok(Preview { kind: PreviewKind::NotSealed, bytes, rows })
     }
 
+    /// What would be kept of the day that is not over, unless its report is pending already.
+    fn day_so_far(&self, pending: &[Pending]) -> Option<Pending> {
+        let (report, started) = self.so_far.as_ref()?;
+        let flags = &self.state.flags;
+        let covered = |category| flags.covers(category, *started);
+        let report = contract().strip(RecordKind::Day, report, covered).ok().flatten()?;
+        let (kind, date) = (RecordKind::Day, started.date());
+        let there = pending.iter().any(|pending| pending.kind == kind && pending.date == date);
+        let (key, started) = (Vec::new(), *started);
+        (!there).then_some(Pending { key, kind, date, started, report })
+    }
+
     /// The same fields as after a grant, from memory: nothing of them is stored.
     fn preview_unsent(&self) -> Result<Preview, AgentError> {
-        let of = |kind| self.seen.get(&kind).cloned().into_iter().collect();
-        let (prints, days) = (of(RecordKind::Print), of(RecordKind::Day));
+        let of = |kind| self.seen.get(&kind).cloned();
+        let so_far = self.so_far.as_ref().map(|(day, _)| day.clone());
+        let prints = of(RecordKind::Print).into_iter().collect();
+        let days = so_far.or_else(|| of(RecordKind::Day)).into_iter().collect();
         let batch = Contents { prints, days, tag: Vec::new() }.batch(None)?;
         let (bytes, rows) = (canonical::encode(&batch), rows(&batch));
         let kind = if bytes.is_empty() { PreviewKind::Nothing } else { PreviewKind::NotSent };

@@ -11,8 +11,8 @@ use imprimatur_proto::consent::v1::{
 use imprimatur_proto::ingest::v1::{Outcome, RefusalReason, SignedVerdict, Verdict};
 use imprimatur_proto::record::RecordKind;
 use imprimatur_proto::telemetry::v1::{
-    Batch, DayMachine, DayPrintTime, DayReport, DayStatus, PrintMaterial, PrintReport, PrintStatus,
-    PrintTime, SignedBatch,
+    Batch, DayMachine, DayPrintTime, DayReport, DaySlicing, DayStatus, PrintMaterial, PrintReport,
+    PrintStatus, PrintTime, SignedBatch,
 };
 use imprimatur_proto::{canonical, contract, frame};
 use imprimatur_runtime::clock::ManualClock;
@@ -510,6 +510,33 @@ fn a_day_is_sealed_when_it_is_over() {
     assert_eq!(room.agent.seal_before(UtcDate(TODAY.0 + 1)).unwrap().batches, 1);
     let preview = room.agent.preview().unwrap();
     assert_eq!((preview.kind, preview.bytes.len()), (PreviewKind::Next, 512));
+}
+
+#[test]
+fn the_preview_shows_the_day_so_far_and_stores_nothing_of_it() {
+    let rig = Room::new();
+    let day = DayReport {
+        date: rig.clock.today().0,
+        machine: Some(DayMachine { model: 3, ..DayMachine::default() }),
+        slicing: Some(DaySlicing { slices: 2, ..DaySlicing::default() }),
+        ..DayReport::default()
+    };
+    let since = rig.clock.now();
+    rig.agent.show_so_far(Some(&day), since);
+    let preview = rig.agent.preview().unwrap();
+    assert_eq!((preview.kind, preview.rows.len()), (PreviewKind::NotSent, 2));
+    rig.agent.grant(&[Category::Machine], None).unwrap();
+    let preview = rig.agent.preview().unwrap();
+    let fields: Vec<_> = preview
+        .rows
+        .iter()
+        .filter(|row| row.record == "day")
+        .map(|row| row.field.as_str())
+        .collect();
+    assert_eq!((preview.kind, fields), (PreviewKind::NotSealed, vec!["model"]));
+    assert_eq!(rig.agent.seal_all().unwrap().batches, 0, "nothing of it is stored");
+    rig.agent.show_so_far(None, since);
+    assert_eq!(rig.agent.preview().unwrap().kind, PreviewKind::Nothing);
 }
 
 #[test]

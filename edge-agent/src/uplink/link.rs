@@ -14,6 +14,8 @@ use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Filter, Packet, SubscribeRea
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
 
 use super::Broker;
 
@@ -87,7 +89,9 @@ impl Link {
         options.set_connect_properties(properties);
         let (client, events) = AsyncClient::new(options, REQUESTS_MAX);
         let (into, packets) = mpsc::channel(PACKETS_MAX);
-        let pump = tokio::spawn(Box::pin(pump(events, into)));
+        // rumqttc logs topics, and with them the subject.
+        let silent = Box::pin(pump(events, into)).with_subscriber(NoSubscriber::new());
+        let pump = tokio::spawn(silent);
         let mut link = Self { client, packets, pump, subject };
         // A refusal to connect is an error of the connection.
         while !matches!(link.packet().await?, Packet::ConnAck(_)) {}
