@@ -1,1 +1,1 @@
-//! Room under construction.
+//! Nothing: this crate is its tests, in `it`. They run the programs that `cargo build --bins` made.

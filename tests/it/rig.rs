@@ -1,0 +1,204 @@
+//! The server side as it is deployed: Mosquitto as shipped, bridge and collector as processes, taps between.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use imprimatur_collector::control::{self, Ask, Told};
+use imprimatur_consent::VerifyingKey;
+use imprimatur_lake::{Catalogue, Lake, Row};
+use imprimatur_proto::contract;
+use imprimatur_proto::record::RecordKind;
+use imprimatur_testkit::peers::Mosquitto;
+use imprimatur_testkit::process::Guarded;
+use imprimatur_testkit::tap::Tap;
+use imprimatur_testkit::{ports, wait};
+
+use crate::program::{Answer, imprimatur, said};
+
+/// Until a part of ours works.
+pub(crate) const SOON: Duration = Duration::from_secs(40);
+
+/// The name of the shared subscription, which on Mosquitto is a secret.
+const SHARE: &str = "share-of-this-very-run";
+
+/// A running server.
+pub(crate) struct Rig {
+    /// Collector and bridge end before the broker, all before their folder.
+    collector: Option<Guarded>,
+    bridge: Option<Guarded>,
+    /// Between agents and broker.
+    pub(crate) agents: Tap,
+    /// Between bridge and broker.
+    bridges: Tap,
+    /// Between bridge and collector.
+    grpc: Tap,
+    pub(crate) broker: Mosquitto,
+    pub(crate) grpc_port: u16,
+    /// The collector's key, hex.
+    pub(crate) key: String,
+    log: &'static str,
+    connected: usize,
+    folder: tempfile::TempDir,
+}
+
+impl Rig {
+    /// Broker, collector and bridge, connected; `log` is their level.
+    pub(crate) async fn start(log: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = Mosquitto::start(folder.path()).await.unwrap();
+        let password = folder.path().join("bridge.password");
+        fs::write(&password, format!("{}\n", broker.bridge_credentials().password)).unwrap();
+        let grpc_port = ports::free().unwrap();
+        let at = ports::loopback(broker.port());
+        let mut rig = Self {
+            collector: None,
+            bridge: None,
+            agents: Tap::start(at).await.unwrap(),
+            bridges: Tap::start(at).await.unwrap(),
+            grpc: Tap::start(ports::loopback(grpc_port)).await.unwrap(),
+            broker,
+            grpc_port,
+            key: String::new(),
+            log,
+            connected: 0,
+            folder,
+        };
+        rig.start_collector().await;
+        rig.start_bridge().await;
+        rig
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The collector's data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder().join("data")
+    }
+
+    pub(crate) async fn start_collector(&mut self) {
+        let data = self.data();
+        let listen = ports::loopback(self.grpc_port).to_string();
+        let mut command = imprimatur(&["collector", "--listen", &listen, "--data"]);
+        command.arg(&data);
+        let process = self.spawn("collector", command);
+        wait::until(SOON, "a collector", async || {
+            let told = control::ask(&data, &Ask::Counts {}).await;
+            if matches!(told, Ok(Some(_))) { Ok(()) } else { Err(process.log_text()) }
+        })
+        .await
+        .unwrap();
+        said(&process, "gRPC  ", 1, SOON).await;
+        let log = process.log_text();
+        let line = log.lines().find_map(|line| line.strip_prefix("collector key  "));
+        line.unwrap().clone_into(&mut self.key);
+        self.collector = Some(process);
+    }
+
+    pub(crate) async fn start_bridge(&mut self) {
+        let broker = self.bridges.address().to_string();
+        let collector = format!("http://{}", self.grpc.address());
+        let mut command = imprimatur(&["bridge", "--share", SHARE, "--broker", &broker]);
+        command.args(["--collector", &collector, "--password-file"]);
+        command.arg(self.folder().join("bridge.password"));
+        let process = self.spawn("bridge", command);
+        // The log is one file for all bridges of this rig.
+        self.connected += 1;
+        said(&process, "bridge is connected to broker and collector", self.connected, SOON).await;
+        self.bridge = Some(process);
+    }
+
+    fn spawn(&self, name: &str, mut command: Command) -> Guarded {
+        command.env("IMPRIMATUR_LOG", self.log).current_dir(self.folder());
+        Guarded::spawn(name, command, self.folder()).unwrap()
+    }
+
+    pub(crate) fn collector(&self) -> &Guarded {
+        self.collector.as_ref().unwrap()
+    }
+
+    /// Ends the collector; gives its exit code.
+    pub(crate) async fn stop_collector(&mut self) -> Option<i32> {
+        self.collector.take().unwrap().terminate().await.unwrap().code()
+    }
+
+    pub(crate) fn bridge(&self) -> &Guarded {
+        self.bridge.as_ref().unwrap()
+    }
+
+    /// Ends the bridge; gives its exit code.
+    pub(crate) async fn stop_bridge(&mut self) -> Option<i32> {
+        self.bridge.take().unwrap().terminate().await.unwrap().code()
+    }
+
+    /// The collector's public key.
+    pub(crate) fn verifying_key(&self) -> VerifyingKey {
+        self.key.parse().unwrap()
+    }
+
+    /// `imprimatur ARGUMENTS --data DIR`.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Answer {
+        let mut command = imprimatur(arguments);
+        command.arg("--data").arg(self.data());
+        Answer::of(command).await
+    }
+
+    /// One-time tokens from the running collector.
+    pub(crate) async fn tokens(&self, count: u32) -> Vec<String> {
+        let count = count.to_string();
+        let answer = self.ask(&["enrol", "--principals", &count, "--json"]).await.exits(0);
+        serde_json::from_str(&answer.out).unwrap()
+    }
+
+    /// Answers that the running collector has given, by outcome and reason.
+    pub(crate) async fn counts(&self) -> BTreeMap<String, u64> {
+        match control::ask(&self.data(), &Ask::Counts {}).await.unwrap() {
+            Some(Told::Counts(counts)) => counts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What was published last; `None` before the first time.
+    pub(crate) fn catalogue(&self) -> Option<Catalogue> {
+        Catalogue::load(&self.data().join("lake")).ok()
+    }
+
+    /// All rows of a table.
+    pub(crate) fn rows(&self, kind: RecordKind) -> Vec<Row> {
+        let lake = Lake::open(self.data().join("lake")).unwrap();
+        let files = self.catalogue().map(|catalogue| catalogue.files).unwrap_or_default();
+        let of_it = files.iter().filter(|file| file.table == kind);
+        of_it.flat_map(|file| lake.read(file).unwrap()).collect()
+    }
+
+    /// Waits until the lake has this many prints.
+    pub(crate) async fn prints(&self, count: usize) -> Vec<Row> {
+        wait::until(SOON, "prints in the lake", async || {
+            let rows = self.rows(RecordKind::Print);
+            if rows.len() >= count { Ok(rows) } else { Err(format!("{rows:?}")) }
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Every byte that went over a wire of this rig, both ways.
+    pub(crate) fn wires(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let taps = [("agents", &self.agents), ("bridges", &self.bridges), ("grpc", &self.grpc)];
+        taps.into_iter().map(|(name, tap)| (name, tap.transcript())).collect()
+    }
+}
+
+/// The values of a row by column.
+pub(crate) fn values(row: &Row) -> BTreeMap<String, u32> {
+    let values = row.sections.iter().flat_map(|section| &section.values);
+    values.map(|&(field, index)| (contract().rule(field).column.clone(), index)).collect()
+}
+
+/// The sections of a row by name.
+pub(crate) fn sections(row: &Row) -> Vec<&'static str> {
+    row.sections.iter().map(|section| section.category.name()).collect()
+}

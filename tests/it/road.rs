@@ -1,0 +1,144 @@
+//! One real print, from slicer and printer to an answer about groups, and what must not be found on the way.
+
+mod planted;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use imprimatur_agent::uplink::{self, Broker, UplinkSettings};
+use imprimatur_agent::{Agent, AgentSettings};
+use imprimatur_consent::{Category, Digest};
+use imprimatur_lake::Row;
+use imprimatur_proto::record::RecordKind;
+use imprimatur_proto::{contract, field};
+use imprimatur_runtime::{Clock as _, SystemClock};
+use imprimatur_testkit::peers::{OctoPrint, Profile, PrusaSlicer};
+use imprimatur_testkit::stl;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::planted::Planted;
+use crate::agent::{self, Host};
+use crate::rig::{Rig, sections, values};
+use crate::wire::policy;
+
+/// The print takes half a minute, on a loaded machine more.
+const PRINT: Duration = Duration::from_mins(4);
+
+/// What the slicer is told; above the virtual printer's ambient, below what takes long to reach.
+const NOZZLE_CELSIUS: f64 = 185.0;
+const BED_CELSIUS: f64 = 45.0;
+
+/// Further principals: with the real one more than k = 20.
+const OTHERS: u32 = 25;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_print_travels_the_whole_road_and_nothing_else_does() {
+    let rig = Rig::start("trace").await;
+    let planted = Planted::default();
+    let octoprint = OctoPrint::start(rig.folder()).await.unwrap();
+    let gcode = sliced(rig.folder(), &planted).await;
+    let source = planted.octoprint(&octoprint);
+    let mut host = planted.environment(Host::of(&rig, "agent", &source));
+    host.run().await;
+    octoprint.wait_operational().await.unwrap();
+    host.connected().await;
+    let token = rig.tokens(1).await.remove(0);
+    host.grant(&["print_time", "temperature", "--token", &token]).await;
+    host.shows("/confirmed", &true.into()).await;
+
+    octoprint.upload_and_print(&gcode, &planted.folder).await.unwrap();
+    let job = octoprint.wait_job_done(PRINT).await.unwrap();
+    let rows = rig.prints(1).await;
+    the_row_tells_what_was_granted(&rows, &job);
+    // A day is told when it is over: only a run over midnight tells one.
+    let days = rig.rows(RecordKind::Day);
+    assert!(days.iter().all(|day| day.date < SystemClock.today()), "{days:?}");
+
+    let query = ["query", "print_duration"];
+    let answer = rig.ask(&query).await.exits(1);
+    assert!(answer.err.contains("20") && answer.out.is_empty(), "{answer:?}");
+    others(&rig).await;
+    let answer = rig.ask(&[&query[..], &["--json"]].concat()).await.exits(0).json();
+    assert_eq!(answer["cells"][0]["principals"], 26, "one real and 25 others: {answer}");
+    invariants_hold(&rig).await;
+
+    assert_eq!(host.end().await, Some(0));
+    assert_eq!(rig.rows(RecordKind::Print).len(), 26);
+    planted.are_nowhere(&rig, &host);
+}
+
+/// A real file of a real slicer, with everything in it that a slicer can tell of its user.
+async fn sliced(folder: &Path, planted: &Planted) -> PathBuf {
+    let model = folder.join(format!("{}.stl", planted.solid));
+    stl::cube(&model, 4.0).unwrap();
+    let gcode = folder.join(&planted.file);
+    let (nozzle, bed) = (NOZZLE_CELSIUS.to_string(), BED_CELSIUS.to_string());
+    let settings = [
+        ("temperature", nozzle.as_str()),
+        ("first_layer_temperature", &nozzle),
+        ("bed_temperature", &bed),
+        ("first_layer_bed_temperature", &bed),
+        ("layer_height", "0.3"),
+        ("first_layer_height", "0.3"),
+        ("fill_density", "0%"),
+        ("perimeters", "1"),
+        ("skirts", "0"),
+    ];
+    PrusaSlicer::slice(&model, &gcode, Profile::Full, &settings).await.unwrap();
+    let text = std::fs::read_to_string(&gcode).unwrap();
+    assert!(text.contains("M109 S185") && text.contains("S45"), "the slicer chose other targets");
+    gcode
+}
+
+fn the_row_tells_what_was_granted(rows: &[Row], job: &Value) {
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(sections(&rows[0]), ["print_time", "temperature"]);
+    let told = values(&rows[0]);
+    let only = told
+        .keys()
+        .all(|column| column.starts_with("print_time_") || column.starts_with("temperature_"));
+    assert!(only, "{told:?}");
+    let seconds = job["job"]["lastPrintTime"].as_f64().unwrap();
+    let bin = |field, value| contract().quantise(field, value);
+    let duration = bin(field::PRINT_TIME_COMPLETED_DURATION, seconds);
+    assert_eq!(told["print_time_completed_duration"], duration, "{told:?} {seconds}");
+    let nozzle = bin(field::PRINT_TEMPERATURE_NOZZLE_SET_POINT, NOZZLE_CELSIUS);
+    assert_eq!(told["temperature_nozzle_set_point"], nozzle, "{told:?}");
+    let bed = bin(field::PRINT_TEMPERATURE_BED_SET_POINT, BED_CELSIUS);
+    assert_eq!(told["temperature_bed_set_point"], bed, "{told:?}");
+}
+
+/// Enrolled agents with one print each, through the same broker.
+async fn others(rig: &Rig) {
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    for (number, token) in rig.tokens(OTHERS).await.iter().enumerate() {
+        let data = rig.folder().join("others").join(number.to_string());
+        let settings = AgentSettings::new(data, policy(), rig.verifying_key());
+        let agent = Agent::open(settings, SystemClock::shared()).unwrap();
+        let token: Digest = token.parse().unwrap();
+        agent.grant(&[Category::PrintTime], Some(token.0)).unwrap();
+        // The bin of the real print: a bin with fewer than k principals is not told.
+        agent::record(&agent, 1);
+        let at = rig.agents.address();
+        let broker = Broker { host: at.ip().to_string(), port: at.port() };
+        tasks.spawn(uplink::run(agent, UplinkSettings::new(broker), stop.clone()));
+    }
+    tasks.close();
+    rig.prints(26).await;
+    stop.cancel();
+    tasks.wait().await;
+}
+
+async fn invariants_hold(rig: &Rig) {
+    let report = rig.ask(&["compliance", "verify", "--json"]).await.exits(0).json();
+    assert!(report["holds"] == true && report["rows"].as_u64() >= Some(26), "{report}");
+    let checks = report["checks"].as_array().unwrap();
+    for number in ["INV-1", "INV-5", "INV-7"] {
+        let check = checks.iter().find(|check| check["invariant"] == number);
+        let check = check.unwrap_or_else(|| panic!("no {number}: {report}"));
+        assert_eq!(check["holds"], true, "{report}");
+        assert!(check["checked"].as_u64() > Some(0), "{number} checked nothing");
+    }
+}
