@@ -126,6 +126,11 @@ impl Rig {
         self.collector.take().unwrap().terminate().await.unwrap().code()
     }
 
+    /// Takes the collector away as a power cut would.
+    pub(crate) async fn kill_collector(&mut self) {
+        self.collector.take().unwrap().kill().await.unwrap();
+    }
+
     pub(crate) fn bridge(&self) -> &Guarded {
         self.bridge.as_ref().unwrap()
     }
