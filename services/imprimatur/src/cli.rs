@@ -57,6 +57,7 @@ pub enum Command {
     )]
     Query(Query),
     /// The registered metrics and their dimensions.
+    #[command(after_help = "Example: imprimatur metrics --json")]
     Metrics(Output),
     /// Prove from stored bytes what was promised.
     #[command(subcommand)]
@@ -188,9 +189,11 @@ pub struct Output {
 #[derive(Debug, Subcommand)]
 pub enum Compliance {
     /// Read every stored byte and every recorded consent, and prove INV-1, INV-5 and INV-7.
-    #[command(after_help = "Exit code 0 only if every invariant holds.")]
+    #[command(after_help = "Example: imprimatur compliance verify --data /var/lib/imprimatur\n\
+                      Exit code 0 only if every invariant holds.")]
     Verify(Verify),
     /// Capacity and field table, from the contract alone.
+    #[command(after_help = "Example: imprimatur compliance schema --json")]
     Schema(Output),
 }
 

@@ -40,7 +40,7 @@ pub enum CommandError {
     /// A setting of the bridge is out of range. Exit 64.
     #[error("the bridge cannot be set up")]
     BridgeSettings(#[from] SettingsError),
-    /// The broker cannot run. Exit 69.
+    /// The broker cannot run. Exit 64 for a setting that is out of range, else 69.
     #[error("the broker cannot run")]
     Broker(#[from] BrokerError),
     /// The bridge ended. Exit 69.
@@ -70,7 +70,10 @@ impl CommandError {
         match self {
             Self::No(_) | Self::Snapshot(_) => 1,
             Self::Usage(_) => 2,
-            Self::File { .. } | Self::Policy { .. } | Self::BridgeSettings(_) => 64,
+            Self::File { .. }
+            | Self::Policy { .. }
+            | Self::BridgeSettings(_)
+            | Self::Broker(BrokerError::OutOfRange { .. }) => 64,
             Self::Broker(_) | Self::Bridge(_) | Self::Collector(_) => 69,
             Self::Query(error) => query_exit(error),
             Self::Fleet(_) | Self::System(_) => 70,
