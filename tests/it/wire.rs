@@ -149,7 +149,7 @@ impl Device {
             categories: what.iter().map(|category| category.number()).collect(),
             policy_hash: policy().hash.0.to_vec(),
             date: SystemClock.today().0,
-            enrolment_token: Vec::new(),
+            enrolment_proof: Vec::new(),
         });
         let signature = self.key.sign(Domain::Consent, &event);
         canonical::encode(&SignedConsentEvent { event, signature })

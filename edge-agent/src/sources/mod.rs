@@ -207,7 +207,16 @@ impl Link {
     /// Notes that the peer cannot be read, why, and when it is tried again.
     pub(crate) fn retrying(&self, error: &SourceError, wait: Duration) {
         let told = error.told();
-        tracing::debug!(reason = %told, wait_ms = wait.as_millis(), "source does not answer");
+        // One line for any number of failures alike in a row.
+        let known = matches!(
+            &self.status.borrow().state,
+            SourceState::Retrying { error, .. } if *error == told
+        );
+        if known {
+            tracing::debug!(reason = %told, wait_ms = wait.as_millis(), "source does not answer");
+        } else {
+            tracing::warn!("a printer cannot be read: {told}; trying again until it can");
+        }
         self.set(SourceState::Retrying { error: told, next_seconds: wait.as_secs() });
     }
 

@@ -41,10 +41,17 @@ impl OctoPrint {
     /// # Errors
     /// When it is not installed or does not answer within 90 s.
     pub async fn start(folder: &Path) -> Result<Self, PeerError> {
+        Self::start_on(folder, super::free_port()?).await
+    }
+
+    /// The same on a port that was chosen before, for who has to know it before the server is there.
+    ///
+    /// # Errors
+    /// As [`OctoPrint::start`].
+    pub async fn start_on(folder: &Path, port: u16) -> Result<Self, PeerError> {
         let program = environment("octoprint", "octoprint", OCTOPRINT_PINS)?;
         let base = folder.join("octoprint");
         make_folder(&base.join("printerProfiles"))?;
-        let port = super::free_port()?;
         // The server rewrites these, so each start has its own.
         let configuration = CONFIGURATION.replace("port: 5000", &format!("port: {port}"));
         write(&base.join("config.yaml"), &configuration)?;
