@@ -2,6 +2,7 @@
 //! kept. No I/O, no clock, no store.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod enrolment;
 pub mod flag;
 pub mod ids;
 pub mod invariants;

@@ -154,7 +154,7 @@ mod tests {
             categories: categories.iter().map(|category| category.number()).collect(),
             policy_hash: vec![5; 32],
             date: TODAY.0,
-            enrolment_token: Vec::new(),
+            enrolment_proof: Vec::new(),
         }
     }
 

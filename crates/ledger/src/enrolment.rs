@@ -1,9 +1,10 @@
 //! Enrolment: one-time tokens by which an operator vouches that a principal is a real one.
 //!
-//! Only enrolled principals count toward k; forged ones would make k worthless. The book keeps the
-//! SHA-256 of a token, never the token.
+//! Only enrolled principals count toward k; forged ones would make k worthless. The book keeps a
+//! token's verifier, never the token, and a grant carries a proof of it, never the token either
+//! ([`imprimatur_consent::enrolment`]).
 
-use imprimatur_consent::{Digest, PrincipalId};
+use imprimatur_consent::{Digest, PrincipalId, enrolment};
 use imprimatur_runtime::entropy;
 use redb::ReadableTable as _;
 
@@ -46,7 +47,8 @@ impl Book {
         for _ in 0..count {
             let token = Token(entropy::bytes()?);
             let mut table = txn.raw.open_table(TOKENS)?;
-            table.insert(Digest::of(&token.0).0, [].as_slice())?;
+            let verifier = enrolment::verifier(&token.0);
+            table.insert(enrolment::name(verifier), verifier.0.as_slice())?;
             tokens.push(token);
         }
         txn.commit()?;
@@ -55,20 +57,27 @@ impl Book {
 }
 
 impl Txn {
-    /// Spends a token for a principal. Spending it again for the same principal changes nothing.
+    /// Spends the token of a proof for a principal. Spending it again for the same principal changes
+    /// nothing.
     ///
     /// # Errors
     /// [`BookError`].
-    pub fn spend_token(&self, token: &[u8], principal: PrincipalId) -> Result<TokenUse, BookError> {
-        let key = Digest::of(token).0;
+    pub fn spend_token(
+        &self,
+        proof: &[u8],
+        principal: PrincipalId,
+        public_key: &[u8],
+    ) -> Result<TokenUse, BookError> {
+        let Some(name) = enrolment::name_in(proof) else { return Ok(TokenUse::Invalid) };
         let mut tokens = self.raw.open_table(TOKENS)?;
-        let owner = tokens.get(key)?.map(|found| found.value().to_vec());
-        match owner.as_deref() {
-            Some([]) => {}
-            Some(owner) if owner == principal.0 => return Ok(TokenUse::Enrolled),
-            Some(_) | None => return Ok(TokenUse::Invalid),
+        let known = tokens.get(name)?.map(|found| found.value().to_vec());
+        let parts = known.as_ref().and_then(|known| known.split_first_chunk::<32>());
+        let Some((verifier, owner)) = parts else { return Ok(TokenUse::Invalid) };
+        let foreign = !owner.is_empty() && owner != principal.0;
+        if foreign || !enrolment::proves(proof, Digest(*verifier), principal, public_key) {
+            return Ok(TokenUse::Invalid);
         }
-        tokens.insert(key, principal.0.as_slice())?;
+        tokens.insert(name, [verifier.as_slice(), &principal.0].concat().as_slice())?;
         self.raw.open_table(ENROLLED)?.insert(principal.0, ())?;
         Ok(TokenUse::Enrolled)
     }

@@ -22,8 +22,8 @@ pub(crate) const WINDOWS: TableDefinition<'static, [u8; 16], (u64, u64)> =
     TableDefinition::new("windows");
 /// Subject, to its identity tag (16 bytes), set once.
 pub(crate) const TAGS: Bytes<[u8; 16]> = Bytes::new("identity_tags");
-/// SHA-256 of an enrolment token, to the principal that spent it; empty while it is unspent.
-pub(crate) const TOKENS: Bytes<[u8; 32]> = Bytes::new("tokens");
+/// Name of an enrolment token, to its verifier (32 bytes) and, once it is spent, the principal.
+pub(crate) const TOKENS: Bytes<[u8; 16]> = Bytes::new("tokens");
 /// Enrolled principals.
 pub(crate) const ENROLLED: TableDefinition<'static, [u8; 16], ()> =
     TableDefinition::new("enrolled");

@@ -1,6 +1,6 @@
 //! Tests of the book: one order, one commit, remembered answers, survival of a restart.
 
-use imprimatur_consent::{Category, Denial, Digest, SigningSeed, Standing, SubjectId};
+use imprimatur_consent::{Category, Denial, Digest, SigningSeed, Standing, SubjectId, enrolment};
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision};
 use imprimatur_proto::field;
 use imprimatur_proto::record::{RecordKind, Section};
@@ -26,7 +26,7 @@ fn event(number: u64, decision: Decision, categories: &[Category]) -> ConsentEve
         categories: categories.iter().map(|category| category.number()).collect(),
         policy_hash: vec![9; 32],
         date: TODAY.0,
-        enrolment_token: Vec::new(),
+        enrolment_proof: Vec::new(),
     }
 }
 
@@ -126,9 +126,18 @@ fn tokens_enrol_one_principal_and_are_not_kept() {
     let txn = book.begin().unwrap();
     let standing = granted(&txn);
     let other = imprimatur_consent::PrincipalId([5; 16]);
-    assert_eq!(txn.spend_token(&[0; 32], standing.principal).unwrap(), TokenUse::Invalid);
-    assert_eq!(txn.spend_token(&tokens[0].0, standing.principal).unwrap(), TokenUse::Enrolled);
-    assert_eq!(txn.spend_token(&tokens[0].0, other).unwrap(), TokenUse::Invalid);
+    let key = standing.public_key.0;
+    let spend = |token: &[u8; 32], principal| {
+        let proof = enrolment::proof(enrolment::verifier(token), principal, &key);
+        txn.spend_token(&proof, principal, &key).unwrap()
+    };
+    assert_eq!(spend(&[0; 32], standing.principal), TokenUse::Invalid);
+    assert_eq!(spend(&tokens[0].0, standing.principal), TokenUse::Enrolled);
+    assert_eq!(spend(&tokens[0].0, standing.principal), TokenUse::Enrolled);
+    assert_eq!(spend(&tokens[0].0, other), TokenUse::Invalid);
+    // A proof that was seen on the way serves nobody else.
+    let seen = enrolment::proof(enrolment::verifier(&tokens[1].0), standing.principal, &key);
+    assert_eq!(txn.spend_token(&seen, other, &key).unwrap(), TokenUse::Invalid);
     stored(&txn, standing.subject(), 1);
     let (enrolled, withdrawn) = txn.population().unwrap();
     assert_eq!((enrolled.len(), withdrawn.len()), (1, 0));

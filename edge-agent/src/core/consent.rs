@@ -1,6 +1,8 @@
 //! Consent as the owner gives and takes it: grant, refuse, withdraw, show.
 
-use imprimatur_consent::{Category, Digest, Domain, Flag, PrincipalId, SigningSeed, SubjectId};
+use imprimatur_consent::{
+    Category, Digest, Domain, Flag, PrincipalId, SigningSeed, SubjectId, enrolment,
+};
 use imprimatur_proto::canonical;
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision, SignedConsentEvent};
 use imprimatur_runtime::UnixSeconds;
@@ -284,6 +286,9 @@ pub(super) fn signed(
     said: Said,
     now: UnixSeconds,
 ) -> Waiting {
+    let proof = |token: Digest| {
+        enrolment::proof(enrolment::verifier(&token.0), of.principal, &key.public())
+    };
     let event = canonical::encode(&ConsentEvent {
         public_key: key.public().to_vec(),
         principal: of.principal.0.to_vec(),
@@ -292,7 +297,7 @@ pub(super) fn signed(
         categories: said.categories.iter().map(|category| category.number()).collect(),
         policy_hash: of.policy.0.to_vec(),
         date: now.date().0,
-        enrolment_token: said.token.map(|token| token.0.to_vec()).unwrap_or_default(),
+        enrolment_proof: said.token.map(proof).unwrap_or_default(),
     });
     let hash = Digest::of(&event);
     let signature = key.sign(Domain::Consent, &event);

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use imprimatur_consent::policy::STRICTEST;
-use imprimatur_consent::{Category, Digest, Domain, Flag, Policy, SigningSeed, VerifyingKey};
+use imprimatur_consent::{
+    Category, Digest, Domain, Flag, Policy, SigningSeed, VerifyingKey, enrolment,
+};
 use imprimatur_proto::consent::v1::{
     ConsentEvent, Decision, Receipt, ReceiptStatus, SignedConsentEvent, SignedReceipt,
 };
@@ -258,12 +260,14 @@ fn a_grant_draws_a_key_once_and_signs_what_was_said() {
     assert_eq!(room.agent.grant(&[Category::Status], None).unwrap(), Granted::Already);
     let (first, _) = said(&room.event().unwrap());
     assert_eq!((first.decision(), first.date, first.sequence), (Decision::Granted, TODAY.0, 1));
-    assert_eq!(first.enrolment_token, [7; 32]);
+    let principal = imprimatur_consent::PrincipalId::try_from(&first.principal[..]).unwrap();
+    let verifier = enrolment::verifier(&[7; 32]);
+    assert!(enrolment::proves(&first.enrolment_proof, verifier, principal, &first.public_key));
     room.announce();
     room.agent.grant(&[Category::PrintTime], None).unwrap();
     let (second, _) = said(&room.event().unwrap());
     assert_eq!((&second.public_key, &second.principal), (&first.public_key, &first.principal));
-    assert_eq!((second.sequence, second.enrolment_token.len()), (2, 0));
+    assert_eq!((second.sequence, second.enrolment_proof.len()), (2, 0));
 }
 
 #[test]

@@ -129,10 +129,10 @@ fn acceptable(
     }
     let principal = PrincipalId::try_from(event.principal.as_slice());
     let Ok(principal) = principal else { return Ok(Err(ReceiptStatus::Unauthenticated)) };
-    if event.enrolment_token.is_empty() {
+    if event.enrolment_proof.is_empty() {
         return Ok(Ok(()));
     }
-    Ok(match txn.spend_token(&event.enrolment_token, principal)? {
+    Ok(match txn.spend_token(&event.enrolment_proof, principal, &event.public_key)? {
         TokenUse::Enrolled => Ok(()),
         TokenUse::Invalid => Err(ReceiptStatus::TokenInvalid),
     })

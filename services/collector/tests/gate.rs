@@ -9,7 +9,9 @@ use imprimatur_collector::service::Door;
 use imprimatur_collector::tally::Tally;
 use imprimatur_collector::writer::{QUEUE, Writer};
 use imprimatur_consent::policy::STRICTEST;
-use imprimatur_consent::{Category, Domain, Policy, SigningSeed, VerifyingKey};
+use imprimatur_consent::{
+    Category, Domain, Policy, PrincipalId, SigningSeed, VerifyingKey, enrolment,
+};
 use imprimatur_ledger::Book;
 use imprimatur_proto::consent::v1::{
     ConsentEvent, Decision, Receipt, ReceiptStatus, SignedConsentEvent, SignedReceipt,
@@ -107,7 +109,7 @@ fn decision(number: u64, decision: Decision, categories: &[Category]) -> Consent
         categories: categories.iter().map(|category| category.number()).collect(),
         policy_hash: policy().hash.0.to_vec(),
         date: TODAY.0,
-        enrolment_token: Vec::new(),
+        enrolment_proof: Vec::new(),
     }
 }
 
@@ -314,7 +316,7 @@ async fn consent_events_are_recorded_once_and_bad_ones_never() {
     let future = ConsentEvent { date: TODAY.0 + 2, ..decision(2, Decision::Granted, &GRANTED) };
     assert_eq!(status(rig.tell(&signed(&future)).await), ReceiptStatus::DateOutOfRange);
     let token =
-        ConsentEvent { enrolment_token: vec![5; 32], ..decision(2, Decision::Granted, &GRANTED) };
+        ConsentEvent { enrolment_proof: vec![5; 32], ..decision(2, Decision::Granted, &GRANTED) };
     assert_eq!(status(rig.tell(&signed(&token)).await), ReceiptStatus::TokenInvalid);
     assert_eq!(rig.book.consent_after(0).unwrap().len(), 1);
     // A withdrawal is never turned away for its policy or date.
@@ -329,9 +331,10 @@ async fn consent_events_are_recorded_once_and_bad_ones_never() {
 #[tokio::test]
 async fn a_token_enrols_one_principal_once() {
     let rig = Rig::new();
-    let token = rig.book.issue_tokens(1).unwrap()[0].0.to_vec();
+    let verifier = enrolment::verifier(&rig.book.issue_tokens(1).unwrap()[0].0);
+    let proof = enrolment::proof(verifier, PrincipalId([4; 16]), &owner().public());
     let with = |number| ConsentEvent {
-        enrolment_token: token.clone(),
+        enrolment_proof: proof.clone(),
         ..decision(number, Decision::Granted, &GRANTED)
     };
     assert_eq!(rig.tell(&signed(&with(1))).await.status(), ReceiptStatus::Recorded);
@@ -342,6 +345,7 @@ async fn a_token_enrols_one_principal_once() {
         principal: vec![6; 16],
         ..with(1)
     });
+    // The thief saw the proof on its way.
     let signature = thief.sign(Domain::Consent, &event);
     let stolen = canonical::encode(&SignedConsentEvent { event, signature });
     assert_eq!(rig.tell(&stolen).await.status(), ReceiptStatus::TokenInvalid);

@@ -30,7 +30,7 @@ fn consent(position: u64, decision: Decision, categories: &[Category]) -> Consen
         categories: categories.iter().map(|category| category.number()).collect(),
         policy_hash: vec![9; 32],
         date: DATE.0,
-        enrolment_token: Vec::new(),
+        enrolment_proof: Vec::new(),
     });
     let signature = owner().sign(Domain::Consent, &event);
     let signed = canonical::encode(&SignedConsentEvent { event, signature });

@@ -82,7 +82,7 @@ fn grant(policy: Digest, key: &SigningSeed) -> Vec<u8> {
         categories: vec![Category::PrintTime.number()],
         policy_hash: policy.0.to_vec(),
         date: SystemClock.today().0,
-        enrolment_token: Vec::new(),
+        enrolment_proof: Vec::new(),
     });
     let signature = key.sign(Domain::Consent, &event);
     canonical::encode(&SignedConsentEvent { event, signature })
