@@ -9,7 +9,7 @@ use imprimatur_testkit::wait;
 use serde_json::Value;
 
 /// Any command that answers and ends.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 
 /// A program of this workspace, built beside the tests.
 pub(crate) fn program(name: &str) -> Command {

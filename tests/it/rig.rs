@@ -117,10 +117,6 @@ impl Rig {
         Guarded::spawn(name, command, self.folder()).unwrap()
     }
 
-    pub(crate) fn collector(&self) -> &Guarded {
-        self.collector.as_ref().unwrap()
-    }
-
     /// Ends the collector; gives its exit code.
     pub(crate) async fn stop_collector(&mut self) -> Option<i32> {
         self.collector.take().unwrap().terminate().await.unwrap().code()

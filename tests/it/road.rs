@@ -39,7 +39,7 @@ async fn a_real_print_travels_the_whole_road_and_nothing_else_does() {
     let planted = Planted::default();
     let octoprint = OctoPrint::start(rig.folder()).await.unwrap();
     let gcode = sliced(rig.folder(), &planted).await;
-    let source = planted.octoprint(&octoprint);
+    let source = Planted::octoprint(&octoprint);
     let mut host = planted.environment(Host::of(&rig, "agent", &source));
     host.run().await;
     octoprint.wait_operational().await.unwrap();

@@ -25,7 +25,7 @@ pub(crate) type Message = (String, Vec<u8>);
 
 /// A raw MQTT client; dropping it ends its connection.
 pub(crate) struct Client {
-    client: AsyncClient,
+    requests: AsyncClient,
     messages: mpsc::Receiver<Message>,
     acks: mpsc::Receiver<()>,
     task: JoinHandle<()>,
@@ -64,7 +64,7 @@ impl Client {
                 }
             }
         });
-        let mut client = Self { client, messages, acks, task };
+        let mut client = Self { requests: client, messages, acks, task };
         client.acked().await;
         client
     }
@@ -74,13 +74,13 @@ impl Client {
     }
 
     pub(crate) async fn subscribe(&mut self, topic: &str) {
-        self.client.subscribe(topic, QoS::AtLeastOnce).await.unwrap();
+        self.requests.subscribe(topic, QoS::AtLeastOnce).await.unwrap();
         self.acked().await;
     }
 
     /// Publishes, and waits until the broker has it.
     pub(crate) async fn publish(&mut self, topic: &str, bytes: Vec<u8>) {
-        self.client.publish(topic, QoS::AtLeastOnce, false, bytes).await.unwrap();
+        self.requests.publish(topic, QoS::AtLeastOnce, false, bytes).await.unwrap();
         self.acked().await;
     }
 

@@ -7,9 +7,12 @@ use std::{io, thread};
 use crate::error::TaskError;
 use crate::{peers, run};
 
-/// Peers, all tests, documentation tests; the closing lines of the runner come last.
+/// Peers, the programs, all tests, documentation tests; the closing lines of the runner come last.
 pub(crate) fn all() -> Result<(), TaskError> {
     peers::install()?;
+    // The whole-system tests start the programs themselves. Tests are built along, so that nothing
+    // is built twice with other features.
+    run::check(run::cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
     let mut runner = run::cargo();
     if run::has_cargo("nextest") {
         runner.args(["nextest", "run", "--workspace", "--no-fail-fast"]);

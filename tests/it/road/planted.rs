@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
+use imprimatur_consent::Digest;
 use imprimatur_proto::record::RecordKind;
 use imprimatur_testkit::mqtt;
 use imprimatur_testkit::peers::OctoPrint;
@@ -40,7 +42,7 @@ impl Default for Planted {
 
 impl Planted {
     /// The agent's source; it knows the address and the key of the least account.
-    pub(super) fn octoprint(&self, octoprint: &OctoPrint) -> String {
+    pub(super) fn octoprint(octoprint: &OctoPrint) -> String {
         let (url, key) = (octoprint.url(), octoprint.status_key());
         format!(
             "[[source]]\nkind = \"octoprint\"\nurl = \"{url}\"\napi_key = \"{key}\"\n\
@@ -151,11 +153,27 @@ fn the_search_finds_what_is_there(rig: &Rig, places: &[(String, Vec<u8>)], secre
         assert!(found.is_empty(), "the subject in {place}: {}", around(bytes, &found));
     }
     for secret in secrets {
-        for leak in [secret.clone(), secret.to_uppercase(), hex::encode(secret)] {
-            let leaky = format!("..{leak}..");
-            assert!(!occurrences(leaky.as_bytes(), secret.as_bytes()).is_empty(), "{leak}");
+        let digest = Digest::of(secret.as_bytes());
+        for (form, leak) in [
+            (Form::Raw, secret.to_uppercase().into_bytes()),
+            (Form::Hex, hex::encode(secret).into_bytes()),
+            (Form::Base64, base64(secret)),
+            (Form::Sha256, digest.0.to_vec()),
+            (Form::Sha256Hex, digest.to_string().into_bytes()),
+        ] {
+            let leaky = [b"..", &leak[..], b".."].concat();
+            let found = occurrences(&leaky, secret.as_bytes());
+            assert!(found.iter().any(|one| one.form == form), "{form:?} of `{secret}`");
         }
     }
+}
+
+/// As the system's own program writes it.
+fn base64(text: &str) -> Vec<u8> {
+    let script = "printf %s \"$1\" | base64 -w0";
+    let output = Command::new("/bin/sh").args(["-c", script, "sh", text]).output().unwrap();
+    assert!(output.status.success());
+    output.stdout
 }
 
 /// The text round the first occurrence.
