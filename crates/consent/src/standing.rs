@@ -95,9 +95,14 @@ impl Standing {
         }
         let policy = Digest::try_from(event.policy_hash.as_slice());
         let policy = policy.map_err(|_absent| InvalidEvent::Incomplete)?;
-        let mut next = Self { sequence: event.sequence, policy, ..self.clone() };
-        if event.categories.is_empty() || event.date == 0 {
+        let mut next = Self { sequence: event.sequence, ..self.clone() };
+        // A withdrawal is never turned away for its date, and agrees to no policy.
+        let granted = event.decision() == Decision::Granted;
+        if event.categories.is_empty() || (granted && event.date == 0) {
             return Err(InvalidEvent::Incomplete);
+        }
+        if granted {
+            next.policy = policy;
         }
         for &number in &event.categories {
             let category = Category::from_number(number).ok_or(InvalidEvent::Incomplete)?;

@@ -27,6 +27,8 @@ pub struct Exclusion {
     pub subject: Pseudonym,
     /// What of it is left out.
     pub category: Category,
+    /// Only rows of commits up to this one; the largest number for all.
+    pub up_to: u64,
 }
 
 /// One published state of the lake.

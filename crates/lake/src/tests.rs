@@ -289,7 +289,7 @@ fn a_catalogue_is_read_back_and_its_absence_is_named() {
     let mut catalogue = Catalogue::empty(UnixSeconds(42));
     catalogue.files = lake.write(&[print(1, 1)]).unwrap();
     catalogue.enrolled.insert(Pseudonym([2; 16]));
-    catalogue.excluded.insert(Exclusion { subject, category: Category::Laser });
+    catalogue.excluded.insert(Exclusion { subject, category: Category::Laser, up_to: u64::MAX });
     catalogue.store(lake.folder()).unwrap();
     assert_eq!(Catalogue::load(lake.folder()).unwrap(), catalogue);
     let path = lake.folder().join("catalogue.json");

@@ -1,6 +1,6 @@
 //! Opening the book, its transactions, and the answers that it remembers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _};
 use crate::evidence::ConsentEvidence;
 use crate::tables::{
     Bytes, CONSENT, COUNTS, ENROLLED, EPOCHS, EVIDENCE, FILES, JOURNAL, NUMBERS, PEPPERS, POSITION,
-    RECEIPTS, STANDING, TAGS, TOKENS, VERDICTS, WINDOWS, WITHDRAWN,
+    RECEIPTS, STANDING, SYNTHETIC, TOKENS, VERDICTS, WINDOWS, WITHDRAWN,
 };
 
 /// Verdicts remembered for each subject (INV-5).
@@ -54,6 +54,27 @@ macro_rules! from_redb {
 
 from_redb!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
 
+/// A book that holds the other kind of rows.
+#[derive(Debug, thiserror::Error)]
+pub enum LabelError {
+    /// Synthetic rows were meant for a real book, or the other way round. Use another folder.
+    #[error(
+        "the folder holds {} rows, and {} ones were to come; use another folder",
+        kind(!synthetic), kind(*synthetic)
+    )]
+    Other {
+        /// What was to come.
+        synthetic: bool,
+    },
+    /// The book failed.
+    #[error("the book failed")]
+    Book(#[from] BookError),
+}
+
+fn kind(synthetic: bool) -> &'static str {
+    if synthetic { "synthetic" } else { "real" }
+}
+
 /// The store. One process owns it.
 #[derive(Debug)]
 pub struct Book {
@@ -87,7 +108,7 @@ impl Book {
         let book = Self { db };
         // All tables exist from the start, so that a reader never meets one that does not.
         let txn = book.begin()?;
-        for table in [STANDING, TAGS, WITHDRAWN] {
+        for table in [STANDING, WITHDRAWN] {
             txn.raw.open_table(table)?;
         }
         for table in [CONSENT, EVIDENCE, JOURNAL] {
@@ -118,6 +139,23 @@ impl Book {
 
     pub(crate) fn db(&self) -> &redb::Database {
         &self.db
+    }
+
+    /// Says that all that comes is synthetic, or that none of it is; for the life of the book.
+    ///
+    /// # Errors
+    /// [`LabelError::Other`] when the book says the opposite: synthetic and real rows never mix.
+    pub fn label(&self, synthetic: bool) -> Result<(), LabelError> {
+        let txn = self.begin()?;
+        let mut numbers = txn.raw.open_table(NUMBERS).map_err(BookError::from)?;
+        let wanted = u64::from(synthetic);
+        let known = numbers.get(SYNTHETIC).map_err(BookError::from)?.map(|label| label.value());
+        if known.is_some_and(|known| known != wanted) {
+            return Err(LabelError::Other { synthetic });
+        }
+        numbers.insert(SYNTHETIC, wanted).map_err(BookError::from)?;
+        drop(numbers);
+        Ok(txn.commit()?)
     }
 
     /// The standing of a subject as last committed.
@@ -189,9 +227,11 @@ impl Txn {
         let entry = ConsentEvidence { position, subject, recorded, signed_event };
         self.put(CONSENT, position, &entry)?;
         self.put(STANDING, subject.0, standing)?;
-        let mut withdrawn: BTreeSet<Category> = self.get(WITHDRAWN, subject.0)?.unwrap_or_default();
-        withdrawn.extend(before.iter().flat_map(|before| before.granted.keys()));
-        withdrawn.retain(|category| !standing.granted.contains_key(category));
+        let mut withdrawn: BTreeMap<Category, u64> =
+            self.get(WITHDRAWN, subject.0)?.unwrap_or_default();
+        let granted = before.iter().flat_map(|before| before.granted.keys());
+        let gone = granted.filter(|category| !standing.granted.contains_key(category));
+        withdrawn.extend(gone.map(|&category| (category, position)));
         self.put(WITHDRAWN, subject.0, &withdrawn)?;
         Ok(position)
     }

@@ -16,7 +16,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Book, BookError, Repeat, Txn};
+pub use book::{Book, BookError, LabelError, Repeat, Txn};
 pub use enrolment::{Token, TokenUse};
 pub use evidence::{CommitEvidence, ConsentEvidence, RecordEvidence};
 pub use permit::{AppendError, OpenBatch, Permit};

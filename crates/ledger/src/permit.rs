@@ -58,7 +58,7 @@ use imprimatur_runtime::{UnixSeconds, UtcDate};
 use crate::book::{BookError, Txn};
 use crate::evidence::{CommitEvidence, RecordEvidence};
 use crate::publish::JournalRecord;
-use crate::tables::{EPOCHS, EVIDENCE, JOURNAL, TAGS};
+use crate::tables::{EPOCHS, EVIDENCE, JOURNAL};
 
 /// A batch that is being admitted inside a transaction.
 #[derive(Debug)]
@@ -69,7 +69,6 @@ pub struct OpenBatch<'txn> {
     frame: Digest,
     now: UnixSeconds,
     records: RefCell<Vec<Record>>,
-    tag: RefCell<Option<[u8; 16]>>,
 }
 
 /// The right to append one section of one category to records of one date, in one transaction.
@@ -105,7 +104,6 @@ impl Txn {
             frame,
             now,
             records: RefCell::default(),
-            tag: RefCell::default(),
         }))
     }
 }
@@ -155,20 +153,6 @@ impl<'txn> OpenBatch<'txn> {
         Ok(())
     }
 
-    /// Notes the identity tag of the header, and consumes the permit.
-    ///
-    /// # Errors
-    /// [`AppendError`] when the permit is not for category `identity`.
-    #[expect(clippy::needless_pass_by_value, reason = "using the permit uses it up")]
-    pub fn tag(&self, tag: [u8; 16], permit: Permit<'txn>) -> Result<(), AppendError> {
-        let Permit { category, of, .. } = permit;
-        if category != Category::Identity || !std::ptr::eq(of, self.txn) {
-            return Err(AppendError);
-        }
-        *self.tag.borrow_mut() = Some(tag);
-        Ok(())
-    }
-
     /// Writes journal and evidence of what was appended; gives the position.
     ///
     /// # Errors
@@ -197,12 +181,6 @@ impl<'txn> OpenBatch<'txn> {
             CommitEvidence { position, subject, sequence, frame, recorded, records: evidence };
         self.txn.put(EVIDENCE, position, &proof)?;
         self.txn.put(JOURNAL, position, &journal)?;
-        if let Some(tag) = self.tag.into_inner() {
-            let mut tags = self.txn.raw.open_table(TAGS)?;
-            if redb::ReadableTable::get(&tags, subject.0)?.is_none() {
-                tags.insert(subject.0, tag.as_slice())?;
-            }
-        }
         Ok(position)
     }
 }

@@ -68,13 +68,15 @@ impl JournalRecord {
     }
 }
 
-/// A category that a subject granted once and does not grant now, by pseudonym.
+/// A category that a subject withdrew, by pseudonym.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Withdrawn {
     /// The subject's pseudonym in one epoch.
     pub subject: Pseudonym,
     /// The category.
     pub category: Category,
+    /// Commits up to this position are out; the largest number while it is not granted again.
+    pub up_to: u64,
 }
 
 impl Book {
@@ -174,9 +176,12 @@ impl Txn {
             if enrolled_ids.get(principal)?.is_some() {
                 enrolled.insert(pepper.principal(standing.principal));
             }
-            let out: BTreeSet<Category> = self.get(WITHDRAWN, subject)?.unwrap_or_default();
+            let out: BTreeMap<Category, u64> = self.get(WITHDRAWN, subject)?.unwrap_or_default();
             let subject = pepper.subject(SubjectId(subject));
-            withdrawn.extend(out.into_iter().map(|category| Withdrawn { subject, category }));
+            withdrawn.extend(out.into_iter().map(|(category, position)| {
+                let again = standing.granted.contains_key(&category);
+                Withdrawn { subject, category, up_to: if again { position } else { u64::MAX } }
+            }));
         }
         Ok((enrolled, withdrawn))
     }

@@ -67,7 +67,6 @@ fn a_permit_is_for_one_category_and_date() {
     assert_eq!(append(record, Category::Laser), Err(AppendError));
     assert_eq!(append(other, Category::PrintTime), Err(AppendError));
     assert_eq!(append(9, Category::PrintTime), Err(AppendError));
-    assert_eq!(batch.tag([1; 16], permit()), Err(AppendError));
     assert_eq!(append(record, Category::PrintTime), Ok(()));
     assert!(
         txn.open_batch(SubjectId([0; 16]), 1, Digest([1; 32]), TODAY.start()).unwrap().is_none()
@@ -149,6 +148,15 @@ fn tokens_enrol_one_principal_and_are_not_kept() {
 }
 
 #[test]
+fn a_book_is_real_or_synthetic_for_its_life() {
+    let (book, _folder) = book();
+    book.label(true).unwrap();
+    book.label(true).unwrap();
+    let error = book.label(false).unwrap_err().to_string();
+    assert!(error.starts_with("the folder holds synthetic rows, and real ones"), "{error}");
+}
+
+#[test]
 fn what_is_withdrawn_is_excluded_under_the_pseudonym_of_its_data() {
     let (book, _folder) = book();
     let txn = book.begin().unwrap();
@@ -158,8 +166,15 @@ fn what_is_withdrawn_is_excluded_under_the_pseudonym_of_its_data() {
     let event = event(2, Decision::Withdrawn, &[Category::PrintTime]);
     txn.log_consent(&standing.apply(&event).unwrap(), b"signed", TODAY.start()).unwrap();
     let (_, withdrawn) = txn.population().unwrap();
+    assert_eq!(withdrawn.first().unwrap().up_to, u64::MAX);
     let out: Vec<_> = withdrawn.into_iter().map(|out| (out.subject, out.category)).collect();
     assert_eq!(out, [(proof, Category::PrintTime)]);
+    // A new grant is from now on: what was stored before the withdrawal stays out.
+    let event = super::tests::event(3, Decision::Granted, &[Category::PrintTime]);
+    let standing = txn.standing(standing.subject()).unwrap().unwrap().apply(&event).unwrap();
+    txn.log_consent(&standing, b"signed", TODAY.start()).unwrap();
+    let (_, withdrawn) = txn.population().unwrap();
+    assert_eq!(withdrawn.first().unwrap().up_to, 3);
 }
 
 fn book_evidence(txn: &Txn) -> imprimatur_consent::Pseudonym {

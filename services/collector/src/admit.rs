@@ -56,7 +56,10 @@ pub fn admit(
         }
         Err((reason, categories)) => refuse(reason, &categories),
     };
-    txn.keep_verdict(subject, sequence, frame, &admitted.verdict)?;
+    // Another contract may be supported tomorrow: that refusal alone is not for ever.
+    if admitted.counter != format!("refused.{}", reason_name(RefusalReason::ContractUnsupported)) {
+        txn.keep_verdict(subject, sequence, frame, &admitted.verdict)?;
+    }
     Ok(admitted)
 }
 
@@ -73,9 +76,10 @@ fn append_all(open: &OpenBatch<'_>, inspected: &Inspected, today: UtcDate) -> Re
         let (_, categories) = denied.get_or_insert_with(|| (reason(denial), BTreeSet::new()));
         categories.insert(category);
     };
-    if let Some(tag) = inspected.identity_tag {
+    if inspected.identity_tag.is_some() {
         match open.permit(Category::Identity, today) {
-            Ok(permit) => open.tag(tag, permit).map_err(|_unfit| internal())?,
+            // Nothing reads the tag yet, so nothing stores it.
+            Ok(permit) => drop(permit),
             Err(denial) => deny(denial, Category::Identity),
         }
     }

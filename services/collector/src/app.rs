@@ -26,6 +26,9 @@ use crate::writer::{QUEUE, Writer};
 /// Largest gRPC message, bytes: a frame of 2 KiB, or one that is refused with a reason.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
+/// How long open calls may take to end after a stop.
+const STREAMS_END_WITHIN: Duration = Duration::from_secs(3);
+
 /// A collector that is ready to run. It owns the book's file.
 #[derive(Debug)]
 pub struct Collector {
@@ -61,6 +64,7 @@ impl Collector {
             .map_err(|source| CollectorError::Path { path: settings.data.clone(), source })?;
         let signer = Arc::new(Signer::open(&settings.key())?);
         let book = Arc::new(Book::open(&settings.book())?);
+        book.label(settings.synthetic)?;
         let tally = Arc::new(Tally::default());
         let publisher = Publisher::open(
             &settings,
@@ -119,8 +123,18 @@ impl Collector {
         let (data, book) = (self.settings.data.clone(), Arc::clone(&self.book));
         let operator = tokio::spawn(control::serve(data, socket, book, stop.clone()));
         let every = self.settings.publish_every;
-        let publishing = tokio::spawn(publish_until(self.publisher, every, stop.clone()));
-        let served = serve_grpc(door, listener, stop.clone()).await;
+        let (publisher, failed) = (self.publisher, stop.clone());
+        let publishing = tokio::spawn(async move {
+            let ended = publish_until(publisher, every, failed.clone()).await;
+            failed.cancel();
+            ended
+        });
+        let served = serve_grpc(door, listener, stop.clone());
+        let served = tokio::select! {
+            served = served => served,
+            // A stream whose other side does not end, health watches among them, is cut.
+            () = late(stop.clone()) => Ok(()),
+        };
         stop.cancel();
         writer.await.map_err(|_panicked| CollectorError::WriterGone)??;
         publishing.await.map_err(|_panicked| CollectorError::WriterGone)??;
@@ -153,6 +167,12 @@ impl Running {
     pub async fn ended(self) -> Result<(), CollectorError> {
         self.ended.await.map_err(|_panicked| CollectorError::WriterGone)?
     }
+}
+
+/// Waits for the stop, and then as long as open calls may take to end.
+async fn late(stop: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STREAMS_END_WITHIN).await;
 }
 
 async fn serve_grpc(

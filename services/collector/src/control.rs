@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use imprimatur_ledger::Book;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -18,6 +19,9 @@ use crate::error::CollectorError;
 
 /// Longest line, bytes; 1,000 tokens fit.
 const LINE_BYTES_MAX: u64 = 128 << 10;
+
+/// Longest conversation; a command that says nothing must not keep others waiting.
+const TALK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Most tokens drawn at once.
 pub const TOKENS_MAX: u32 = 1000;
@@ -97,8 +101,14 @@ pub async fn serve(
             },
             () = stop.cancelled() => break,
         };
-        if let Err(error) = converse(stream, Arc::clone(&book)).await {
-            tracing::debug!(%error, "the operator's command went away");
+        let conversation = tokio::time::timeout(TALK_WITHIN, converse(stream, Arc::clone(&book)));
+        tokio::select! {
+            talked = conversation => {
+                if !matches!(talked, Ok(Ok(()))) {
+                    tracing::debug!("the operator's command went away");
+                }
+            }
+            () = stop.cancelled() => break,
         }
     }
     if let Err(error) = std::fs::remove_file(socket(&data)) {

@@ -25,6 +25,9 @@ pub enum CollectorError {
     /// The book failed.
     #[error("the book failed")]
     Book(#[from] BookError),
+    /// The folder holds synthetic rows and real ones were to come, or the other way round.
+    #[error("this folder is not for these rows")]
+    Label(#[from] imprimatur_ledger::LabelError),
     /// The lake cannot be written.
     #[error("the lake cannot be written")]
     Lake(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -54,6 +54,10 @@ impl Inspected {
     pub fn of(bytes: &[u8]) -> Result<Self, Refused> {
         Self::inspect(bytes).map_err(|reason| {
             let claimed = claimed_header(bytes).unwrap_or_default();
+            // What another contract allows looks like a fault in this one.
+            let foreign = Digest::try_from(claimed.contract_hash.as_slice())
+                .is_ok_and(|named| named.0 != contract().hash());
+            let reason = if foreign { RefusalReason::ContractUnsupported } else { reason };
             let subject = SubjectId::try_from(claimed.subject.as_slice());
             Refused {
                 frame: Digest::of(bytes),

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use imprimatur_consent::{Digest, VerifyingKey};
+use imprimatur_consent::Digest;
 use imprimatur_lake::{Catalogue, Exclusion, FileEntry, Lake, Row};
 use imprimatur_ledger::segments::{Manifest, Segments};
 use imprimatur_ledger::{Book, JournalRecord};
@@ -33,10 +33,12 @@ pub struct Publisher {
     synthetic: bool,
     /// Newest position in the last publication.
     told: Option<u64>,
+    /// Whether the last publication broke off; it may have left files.
+    unfinished: bool,
 }
 
 impl Publisher {
-    /// Opens lake and evidence, and removes what a crash left behind.
+    /// Opens lake and evidence. The first publication removes what a crash left behind.
     ///
     /// # Errors
     /// [`CollectorError`] names the file or folder.
@@ -49,19 +51,20 @@ impl Publisher {
     ) -> Result<Self, CollectorError> {
         let lake = Lake::open(settings.lake()).map_err(lake_error)?;
         let segments = Segments::open(&settings.evidence())?;
-        let files: Vec<FileEntry> = book.files()?;
-        let known = Catalogue { files, ..Catalogue::empty(clock.now()) };
-        let swept = lake.sweep(&known).map_err(lake_error)?;
+        let (collector_key, synthetic) = (Digest(signer.public()), settings.synthetic);
+        let (told, unfinished) = (None, true);
+        Ok(Self { book, lake, segments, tally, clock, collector_key, synthetic, told, unfinished })
+    }
+
+    /// Removes lake files that the book does not name.
+    fn sweep(&self) -> Result<(), CollectorError> {
+        let files: Vec<FileEntry> = self.book.files()?;
+        let known = Catalogue { files, ..Catalogue::empty(self.clock.now()) };
+        let swept = self.lake.sweep(&known).map_err(lake_error)?;
         if swept > 0 {
             tracing::warn!(files = swept, "removed lake files of an unfinished publication");
         }
-        let (collector_key, synthetic) = (Digest(signer.public()), settings.synthetic);
-        Ok(Self { book, lake, segments, tally, clock, collector_key, synthetic, told: None })
-    }
-
-    /// The key under which answers are signed.
-    pub fn collector_key(&self) -> Option<VerifyingKey> {
-        VerifyingKey::from_bytes(&self.collector_key.0).ok()
+        Ok(())
     }
 
     /// Publishes what was committed since the last time; gives the number of rows.
@@ -71,8 +74,12 @@ impl Publisher {
     pub fn publish(&mut self) -> Result<usize, CollectorError> {
         let batches = self.book.journal(BATCHES)?;
         let (position, _) = self.book.positions()?;
-        if batches.is_empty() && self.tally.is_empty() && self.told == Some(position) {
+        let quiet = batches.is_empty() && self.tally.is_empty() && !self.unfinished;
+        if quiet && self.told == Some(position) {
             return Ok(0);
+        }
+        if std::mem::replace(&mut self.unfinished, true) {
+            self.sweep()?;
         }
         let positions: Vec<u64> = batches.iter().map(|(position, _)| *position).collect();
         let rows: Vec<Row> = batches.iter().flat_map(rows).collect();
@@ -88,6 +95,7 @@ impl Publisher {
         let exclusion = |out: imprimatur_ledger::Withdrawn| Exclusion {
             subject: out.subject,
             category: out.category,
+            up_to: out.up_to,
         };
         let catalogue = Catalogue {
             files: self.book.files()?,
@@ -98,7 +106,7 @@ impl Publisher {
         };
         catalogue.store(self.lake.folder()).map_err(lake_error)?;
         self.publish_evidence()?;
-        self.told = Some(position);
+        (self.told, self.unfinished) = (Some(position), false);
         Ok(rows.len())
     }
 
@@ -108,8 +116,9 @@ impl Publisher {
         let catalogue = std::fs::read(&path)
             .map_err(|source| CollectorError::Path { path: path.clone(), source })?;
         let (consented, committed) = self.segments.newest();
-        let consent = self.book.consent_after(consented)?;
+        // Commits first: a grant that is recorded meanwhile must not be missing beside its commit.
         let commits = self.book.commits_after(committed)?;
+        let consent = self.book.consent_after(consented)?;
         let (_, published) = self.book.positions()?;
         self.segments.append(&consent, &commits)?;
         self.segments.store(Manifest {

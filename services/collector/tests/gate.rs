@@ -275,7 +275,19 @@ async fn another_policy_or_contract_is_refused() {
     rig.refused(&rig.submit(&sealed(&other)).await, "policy_mismatch");
     let mut other = batch(2, vec![print()]);
     other.header.as_mut().unwrap().contract_hash = vec![1; 32];
-    rig.refused(&rig.submit(&sealed(&other)).await, "contract_unsupported");
+    let frame = sealed(&other);
+    rig.refused(&rig.submit(&frame).await, "contract_unsupported");
+    // That refusal alone is not remembered: the number is still free.
+    assert_eq!(rig.submit(&sealed(&batch(2, vec![print()]))).await.outcome(), Outcome::Stored);
+}
+
+#[tokio::test]
+async fn a_field_of_another_contract_is_no_fault_of_its_sender() {
+    let rig = granted().await;
+    let mut other = batch(1, vec![print()]);
+    other.header.as_mut().unwrap().contract_hash = vec![1; 32];
+    let newer = [&canonical::encode(&other)[..], &[0xf8, 0x01, 1]].concat();
+    rig.refused(&rig.submit(&sealed_bytes(newer)).await, "contract_unsupported");
 }
 
 #[tokio::test]
@@ -322,7 +334,7 @@ async fn consent_events_are_recorded_once_and_bad_ones_never() {
     // A withdrawal is never turned away for its policy or date.
     let late = ConsentEvent {
         policy_hash: vec![5; 32],
-        date: 1,
+        date: 0,
         ..decision(2, Decision::Withdrawn, &GRANTED)
     };
     assert_eq!(status(rig.tell(&signed(&late)).await), ReceiptStatus::Recorded);

@@ -16,22 +16,21 @@
 //! each message, bound connections before their CONNECT (10 s), tell a publisher that nobody listens.
 
 use std::fmt;
-use std::future::{Future, ready};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use mqtt5::broker::auth::{AuthProvider, AuthResult};
 use mqtt5::broker::config::{StorageBackend, StorageConfig};
-use mqtt5::broker::events::{BrokerEventHandler, ClientPublishEvent, PublishAction};
 use mqtt5::broker::{BrokerConfig, MqttBroker};
 use mqtt5::error::MqttError;
-use mqtt5::packet::connect::ConnectPacket;
-use mqtt5::protocol::v5::reason_codes::ReasonCode;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+
+use self::access::{Gate, NothingRetained};
+
+#[path = "broker/access.rs"]
+mod access;
 
 /// Largest packet by default, bytes: the largest frame sixteen times over.
 pub const PACKET_BYTES_MAX: usize = 32 * 1024;
@@ -101,6 +100,7 @@ pub enum BrokerError {
 pub struct EmbeddedBroker {
     address: SocketAddr,
     stop: CancellationToken,
+    over: CancellationToken,
     ended: oneshot::Receiver<Result<(), BrokerError>>,
 }
 
@@ -185,10 +185,13 @@ impl EmbeddedBroker {
         let (told, listening) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let asked = stop.clone();
+        let over = CancellationToken::new();
+        let done = over.clone();
         thread::Builder::new()
             .name("broker".to_owned())
             .spawn(move || {
                 let result = on_own_thread(&settings, told, &asked);
+                done.cancel();
                 if end.send(result).is_err() {
                     tracing::debug!("the broker ended after its owner");
                 }
@@ -197,7 +200,7 @@ impl EmbeddedBroker {
         match listening.await {
             Ok(address) => {
                 tracing::info!(%address, "broker accepts connections");
-                Ok(Self { address, stop, ended })
+                Ok(Self { address, stop, over, ended })
             }
             Err(_never_listened) => match ended.await {
                 Ok(Err(error)) => Err(error),
@@ -209,6 +212,11 @@ impl EmbeddedBroker {
     /// The address that it really listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns when the broker has ended by itself; [`EmbeddedBroker::stop`] tells why.
+    pub async fn gone(&self) {
+        self.over.cancelled().await;
     }
 
     /// Closes all connections and returns when the port is free again, within about six seconds.
@@ -288,112 +296,4 @@ async fn serve(
         // The thread's event loop is dropped next, and all connections with it.
         Err(_elapsed) => Ok(()),
     }
-}
-
-/// Who may do what. A user id is given to the bridge only.
-struct Gate {
-    user: String,
-    password: Vec<u8>,
-}
-
-impl Gate {
-    fn judge(&self, connect: &ConnectPacket) -> Result<AuthResult, ReasonCode> {
-        if connect.protocol_version != 5 {
-            return Err(ReasonCode::UnsupportedProtocolVersion);
-        }
-        if connect.will.is_some() {
-            return Err(ReasonCode::NotAuthorized);
-        }
-        match (&connect.username, &connect.password) {
-            (None, None) if is_subject(&connect.client_id) => Ok(AuthResult::success()),
-            (None, None) => Err(ReasonCode::ClientIdentifierNotValid),
-            (Some(user), Some(password))
-                if *user == self.user && same(password, &self.password) =>
-            {
-                // An agent could take over a session whose client id is of its own form.
-                if is_subject(&connect.client_id) {
-                    Err(ReasonCode::ClientIdentifierNotValid)
-                } else {
-                    Ok(AuthResult::success_with_user(user.as_str()))
-                }
-            }
-            _ => Err(ReasonCode::BadUsernameOrPassword),
-        }
-    }
-}
-
-impl AuthProvider for Gate {
-    fn authenticate<'a>(
-        &'a self,
-        connect: &'a ConnectPacket,
-        _client_addr: SocketAddr,
-    ) -> Pin<Box<dyn Future<Output = mqtt5::error::Result<AuthResult>> + Send + 'a>> {
-        Box::pin(ready(Ok(self.judge(connect).unwrap_or_else(AuthResult::fail))))
-    }
-
-    fn authorize_publish<'a>(
-        &'a self,
-        client_id: &str,
-        user_id: Option<&'a str>,
-        topic: &'a str,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-        let allowed = match (user_id, own_topic(topic)) {
-            (Some(_bridge), Some((_subject, kind))) => matches!(kind, "verdict" | "receipt"),
-            (None, Some((subject, kind))) => {
-                subject == client_id && matches!(kind, "batch" | "consent")
-            }
-            (_, None) => false,
-        };
-        Box::pin(ready(allowed))
-    }
-
-    fn authorize_subscribe<'a>(
-        &'a self,
-        client_id: &str,
-        user_id: Option<&'a str>,
-        topic_filter: &'a str,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-        let allowed = match user_id {
-            Some(_bridge) => {
-                let topic =
-                    topic_filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
-                matches!(topic, Some((_group, "imprimatur/v1/+/batch" | "imprimatur/v1/+/consent")))
-            }
-            None => own_topic(topic_filter).is_some_and(|(subject, kind)| {
-                subject == client_id && matches!(kind, "verdict" | "receipt")
-            }),
-        };
-        Box::pin(ready(allowed))
-    }
-}
-
-/// Throws retained messages away: the library stores them even after it told its clients that it
-/// does not.
-struct NothingRetained;
-
-impl BrokerEventHandler for NothingRetained {
-    fn on_client_publish<'a>(
-        &'a self,
-        event: ClientPublishEvent,
-    ) -> Pin<Box<dyn Future<Output = PublishAction> + Send + 'a>> {
-        let action = if event.retain { PublishAction::Handled } else { PublishAction::Continue };
-        Box::pin(ready(action))
-    }
-}
-
-/// The subject and the last part of `imprimatur/v1/{subject}/{kind}`; `None` for anything else.
-fn own_topic(topic: &str) -> Option<(&str, &str)> {
-    let (subject, kind) = topic.strip_prefix("imprimatur/v1/")?.split_once('/')?;
-    is_subject(subject).then_some((subject, kind))
-}
-
-/// Whether it is 32 lower-case hex digits.
-fn is_subject(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Compares without telling by its time where the first difference is; the length is no secret.
-fn same(left: &[u8], right: &[u8]) -> bool {
-    let differences = left.iter().zip(right).fold(0, |all, (a, b)| all | (a ^ b));
-    left.len() == right.len() && std::hint::black_box(differences) == 0
 }

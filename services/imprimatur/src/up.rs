@@ -63,6 +63,7 @@ impl Server {
             synthetic: settings.synthetic,
         };
         let collector = Collector::open(collector, SystemClock::shared())?;
+        let unfinished = stop.clone().drop_guard();
         let collector = collector.start(stop.clone()).await?;
         let password: [u8; 32] = entropy::bytes().map_err(CollectorError::Entropy)?;
         let share: [u8; 16] = entropy::bytes().map_err(CollectorError::Entropy)?;
@@ -79,7 +80,13 @@ impl Server {
         .with_share(hex::encode(share))?;
         let carried = Counters::default();
         let carrying = imprimatur_bridge::run_counted(bridge, carried.clone(), stop.clone());
-        let bridge = tokio::spawn(carrying);
+        let failed = stop.clone();
+        let bridge = tokio::spawn(async move {
+            let ended = carrying.await;
+            failed.cancel();
+            ended
+        });
+        unfinished.disarm();
         Ok(Self { mqtt, collector, carried, broker, bridge, stop })
     }
 
@@ -92,12 +99,15 @@ impl Server {
         )
     }
 
-    /// Waits for the stop, then ends bridge, collector and broker.
+    /// Waits for the stop, or for a part that ends by itself, then ends them all.
     ///
     /// # Errors
     /// What failed first.
     pub async fn ended(self) -> Result<(), CommandError> {
-        self.stop.cancelled().await;
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.broker.gone() => self.stop.cancel(),
+        }
         let bridge = self.bridge.await;
         self.collector.ended().await?;
         self.broker.stop().await?;

@@ -4,9 +4,10 @@
 //! machine joined, filters, the bound on each principal's rows, sums by principal, sums by group.
 //! Pseudonyms go no further than the last but one step.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch};
+use datafusion::arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{JoinType, ScalarValue};
 use datafusion::dataframe::DataFrame;
@@ -19,7 +20,7 @@ use datafusion::functions_aggregate::expr_fn::{count, max, sum};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{ExprFunctionExt as _, cast, when};
 use datafusion::prelude::{Expr, SessionContext, col, lit};
-use imprimatur_consent::Pseudonym;
+use imprimatur_consent::{Category, Pseudonym};
 use imprimatur_lake::{Catalogue, schema};
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
@@ -170,10 +171,34 @@ impl Plan<'_> {
     fn only_counted(&self, rows: DataFrame) -> Result<DataFrame> {
         let enrolled = self.pseudonyms("enrolled", self.catalogue.enrolled.iter().copied())?;
         let rows = rows.join(enrolled, JoinType::LeftSemi, &["principal"], &["enrolled"], None)?;
-        let excluded = self.catalogue.excluded.iter();
-        let excluded = excluded.filter(|one| self.question.uses(one.category));
-        let excluded = self.pseudonyms("excluded", excluded.map(|one| one.subject))?;
-        rows.join(excluded, JoinType::LeftAnti, &["subject"], &["excluded"], None)
+        self.not_excluded(rows, |category| self.question.uses(category))
+    }
+
+    /// No rows that were committed before a category that is looked at was withdrawn.
+    fn not_excluded(
+        &self,
+        rows: DataFrame,
+        looked_at: impl Fn(Category) -> bool,
+    ) -> Result<DataFrame> {
+        let mut up_to: BTreeMap<Pseudonym, u64> = BTreeMap::new();
+        for one in self.catalogue.excluded.iter().filter(|one| looked_at(one.category)) {
+            let latest = up_to.entry(one.subject).or_default();
+            *latest = one.up_to.max(*latest);
+        }
+        let subjects = FixedSizeBinaryArray::try_from_sparse_iter_with_size(
+            up_to.keys().map(|subject| Some(subject.0)),
+            16,
+        )?;
+        let fields = vec![
+            Field::new("excluded", DataType::FixedSizeBinary(16), true),
+            Field::new("up_to", DataType::UInt64, true),
+        ];
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(subjects), Arc::new(UInt64Array::from_iter_values(up_to.into_values()))];
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        let excluded = self.context.read_batch(batch)?;
+        let before = col("commit").lt_eq(col("up_to"));
+        rows.join(excluded, JoinType::LeftAnti, &["subject"], &["excluded"], Some(before))
     }
 
     fn pseudonyms(&self, name: &str, all: impl Iterator<Item = Pseudonym>) -> Result<DataFrame> {
@@ -197,6 +222,7 @@ impl Plan<'_> {
             return rows.with_column("firmware", lit(0_i32));
         }
         let days = self.scan(RecordKind::Day, &self.days)?;
+        let days = self.not_excluded(days, |category| category == Category::Machine)?;
         let days = days.select(vec![
             col("subject").alias("day_subject"),
             col("date").alias("day_date"),

@@ -128,13 +128,30 @@ async fn principals_that_are_not_enrolled_count_zero() {
 async fn an_excluded_category_leaves_its_subject_out_and_no_other_category_does() {
     let mut fleet = Fleet::new();
     fleet.prints(6, "2026-11-21", &[DONE, PLA]);
-    let subject = pseudonym(1, 1, 202_611);
-    fleet.catalogue.excluded.insert(Exclusion { subject, category: Category::Material });
+    let subject = pseudonym(1, 3, 202_611);
+    fleet.catalogue.excluded.insert(Exclusion {
+        subject,
+        category: Category::Material,
+        up_to: u64::MAX,
+    });
     let rows = |answer: Answer| answer.cells[0].rows;
     assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 6);
     assert_eq!(rows(fleet.ask("print_count", "material_family", "").await.unwrap()), 5);
     assert_eq!(rows(fleet.ask("print_count", "", "material_family=pla").await.unwrap()), 5);
-    fleet.catalogue.excluded.insert(Exclusion { subject, category: Category::Status });
+    // Granted again: what was committed after the withdrawal counts, what was before does not.
+    let first = fleet.rows.iter().find(|row| row.subject == subject).unwrap().commit;
+    for (up_to, expected) in [(first, 5), (first - 1, 6)] {
+        fleet.catalogue.excluded.clear();
+        let category = Category::Material;
+        fleet.catalogue.excluded.insert(Exclusion { subject, category, up_to });
+        let answer = fleet.ask("print_count", "material_family", "").await.unwrap();
+        assert_eq!(rows(answer), expected);
+    }
+    fleet.catalogue.excluded.insert(Exclusion {
+        subject,
+        category: Category::Status,
+        up_to: u64::MAX,
+    });
     assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 5);
 }
 
@@ -217,7 +234,11 @@ async fn a_print_has_the_model_of_its_day_and_unknown_without_one() {
     let answer = fleet.ask("printer_count", "model", "").await.unwrap();
     assert_eq!(cell(&answer, Dimension::Model, "12").value, Value::Count { count: 5 });
     let subject = pseudonym(1, 1, 202_611);
-    fleet.catalogue.excluded.insert(Exclusion { subject, category: Category::Machine });
+    fleet.catalogue.excluded.insert(Exclusion {
+        subject,
+        category: Category::Machine,
+        up_to: u64::MAX,
+    });
     let answer = fleet.ask("print_count", "model", "").await.unwrap();
     assert_eq!(answer.suppressed_cells, 1);
     assert_eq!(cell(&answer, Dimension::Model, "unknown").rows, 14);

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use imprimatur_lake::{Lake, Row};
+use imprimatur_lake::{Catalogue, Lake, Row};
 use imprimatur_ledger::RecordEvidence;
 
 use crate::report::Check;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, TRIES, pause};
 
 /// Reads all files that the catalogue names; reports what is no data of the contract, and what
 /// else lies in the lake.
@@ -26,25 +26,46 @@ pub(crate) fn read(lake: &Lake, snapshot: &Snapshot, geometry: &mut Check) -> Ve
             Err(error) => geometry.found(&file.path, &error.to_string()),
         }
     }
-    let named: BTreeSet<_> =
-        snapshot.catalogue.files.iter().filter_map(|file| lake.locate(file)).collect();
-    let catalogue = lake.folder().join("catalogue.json");
-    walk(lake.folder(), geometry, &mut |path, geometry| {
-        let known = named.contains(path) || path == catalogue;
-        let place = path.display().to_string();
-        geometry.expect(known, &place, "lies in the lake and no catalogue names it");
-    });
+    strangers(lake, geometry);
     rows
 }
 
-fn walk(folder: &Path, geometry: &mut Check, visit: &mut impl FnMut(&Path, &mut Check)) {
+/// Files that no catalogue names. A collector that publishes just now writes files before it names
+/// them, so what looks strange is looked at again for a while.
+fn strangers(lake: &Lake, geometry: &mut Check) {
+    let mut strange = BTreeSet::new();
+    let mut seen = 0;
+    walk(lake.folder(), geometry, &mut |path| {
+        seen += 1;
+        strange.insert(path.to_owned());
+    });
+    for try_number in 0..TRIES {
+        if try_number > 0 {
+            pause();
+        }
+        let Ok(catalogue) = Catalogue::load(lake.folder()) else { continue };
+        let named: BTreeSet<_> =
+            catalogue.files.iter().filter_map(|file| lake.locate(file)).collect();
+        let own = lake.folder().join("catalogue.json");
+        strange.retain(|path| path.exists() && !named.contains(path) && *path != own);
+        if strange.is_empty() {
+            break;
+        }
+    }
+    geometry.passed(seen);
+    for path in strange {
+        geometry.found(&path.display().to_string(), "lies in the lake and no catalogue names it");
+    }
+}
+
+fn walk(folder: &Path, geometry: &mut Check, visit: &mut impl FnMut(&Path)) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return geometry.found(&folder.display().to_string(), "cannot be listed");
     };
     for entry in entries {
         match entry {
             Ok(entry) if entry.path().is_dir() => walk(&entry.path(), geometry, visit),
-            Ok(entry) => visit(&entry.path(), geometry),
+            Ok(entry) => visit(&entry.path()),
             Err(error) => geometry.found(&folder.display().to_string(), &error.to_string()),
         }
     }

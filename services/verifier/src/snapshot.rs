@@ -9,7 +9,17 @@ use imprimatur_ledger::segments::{Manifest, SegmentError};
 use imprimatur_ledger::{CommitEvidence, ConsentEvidence};
 
 /// A collector that publishes just now is waited for: 40 times 50 ms.
-const TRIES: u32 = 40;
+pub(crate) const TRIES: u32 = 40;
+
+/// Waits before another look.
+pub(crate) fn pause() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the collector swaps two files one after the other; there is no condition to wait \
+                  for in a folder that may be a copy"
+    )]
+    std::thread::sleep(Duration::from_millis(50));
+}
 
 /// There is nothing that can be verified.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +61,7 @@ impl Snapshot {
     pub(crate) fn load(lake: &Path, evidence: &Path) -> Result<Self, SnapshotError> {
         for try_number in 0..TRIES {
             if try_number > 0 {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the collector swaps two files one after the other; there is no \
-                              condition to wait for in a folder that may be a copy"
-                )]
-                std::thread::sleep(Duration::from_millis(50));
+                pause();
             }
             let manifest = Manifest::load(evidence)?;
             let catalogue = Catalogue::load(lake).map_err(SnapshotError::Catalogue)?;

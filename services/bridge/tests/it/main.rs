@@ -1,7 +1,7 @@
 //! The bridge between a real broker, a real gRPC server and real MQTT clients.
 
 #[path = "../../../imprimatur/src/broker.rs"]
-#[expect(unreachable_pub, reason = "shared with the program that embeds it")]
+#[expect(unreachable_pub, dead_code, reason = "shared with the program that embeds it")]
 mod broker;
 #[cfg(test)]
 mod broker_rules;
