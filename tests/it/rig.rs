@@ -165,7 +165,9 @@ impl Rig {
 
     /// What was published last; `None` before the first time.
     pub(crate) fn catalogue(&self) -> Option<Catalogue> {
-        Catalogue::load(&self.data().join("lake")).ok()
+        let lake = self.data().join("lake");
+        let published = lake.join("catalogue.json").exists();
+        published.then(|| Catalogue::load(&lake).unwrap())
     }
 
     /// All rows of a table.

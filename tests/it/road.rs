@@ -13,14 +13,14 @@ use imprimatur_proto::record::RecordKind;
 use imprimatur_proto::{contract, field};
 use imprimatur_runtime::{Clock as _, SystemClock};
 use imprimatur_testkit::peers::{OctoPrint, Profile, PrusaSlicer};
-use imprimatur_testkit::stl;
+use imprimatur_testkit::{stl, wait};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::planted::Planted;
 use crate::agent::{self, Host};
-use crate::rig::{Rig, sections, values};
+use crate::rig::{Rig, SOON, sections, values};
 use crate::wire::policy;
 
 /// The print takes half a minute, on a loaded machine more.
@@ -59,7 +59,9 @@ async fn a_real_print_travels_the_whole_road_and_nothing_else_does() {
     let query = ["query", "print_duration"];
     let answer = rig.ask(&query).await.exits(1);
     assert!(answer.err.contains("20") && answer.out.is_empty(), "{answer:?}");
-    others(&rig).await;
+    let others = Others::start(&rig).await;
+    rig.ask(&query).await.exits(1);
+    others.enrol(&rig).await;
     let answer = rig.ask(&[&query[..], &["--json"]].concat()).await.exits(0).json();
     assert_eq!(answer["cells"][0]["principals"], 26, "one real and 25 others: {answer}");
     invariants_hold(&rig).await;
@@ -110,25 +112,50 @@ fn the_row_tells_what_was_granted(rows: &[Row], job: &Value) {
     assert_eq!(told["temperature_bed_set_point"], bed, "{told:?}");
 }
 
-/// Enrolled agents with one print each, through the same broker.
-async fn others(rig: &Rig) {
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    for (number, token) in rig.tokens(OTHERS).await.iter().enumerate() {
-        let data = rig.folder().join("others").join(number.to_string());
-        let settings = AgentSettings::new(data, policy(), rig.verifying_key());
-        let agent = Agent::open(settings, SystemClock::shared()).unwrap();
-        let token: Digest = token.parse().unwrap();
-        agent.grant(&[Category::PrintTime], Some(token.0)).unwrap();
-        // The bin of the real print: a bin with fewer than k principals is not told.
-        agent::record(&agent, 1);
-        let at = rig.agents.address();
-        let broker = Broker { host: at.ip().to_string(), port: at.port() };
-        tasks.spawn(uplink::run(agent, UplinkSettings::new(broker), stop.clone()));
+/// Agents with one print each, through the same broker.
+struct Others {
+    agents: Vec<Agent>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Others {
+    /// Principals that nobody vouches for; their prints are stored.
+    async fn start(rig: &Rig) -> Self {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let mut agents = Vec::new();
+        for number in 0..OTHERS {
+            let data = rig.folder().join("others").join(number.to_string());
+            let settings = AgentSettings::new(data, policy(), rig.verifying_key());
+            let agent = Agent::open(settings, SystemClock::shared()).unwrap();
+            agent.grant(&[Category::PrintTime], None).unwrap();
+            // The bin of the real print: a bin with fewer than k principals is not told.
+            agent::record(&agent, 1);
+            let at = rig.agents.address();
+            let broker = Broker { host: at.ip().to_string(), port: at.port() };
+            tasks.spawn(uplink::run(agent.clone(), UplinkSettings::new(broker), stop.clone()));
+            agents.push(agent);
+        }
+        rig.prints(26).await;
+        Self { agents, tasks, stop }
     }
-    tasks.close();
-    rig.prints(26).await;
-    stop.cancel();
-    tasks.wait().await;
+
+    /// Each spends a token of the operator, with a further grant.
+    async fn enrol(self, rig: &Rig) {
+        for (agent, token) in self.agents.iter().zip(rig.tokens(OTHERS).await) {
+            let token: Digest = token.parse().unwrap();
+            agent.grant(&[Category::Status], Some(token.0)).unwrap();
+        }
+        wait::until(SOON, "enrolled principals", async || {
+            let enrolled = rig.catalogue().unwrap().enrolled.len();
+            if enrolled == 26 { Ok(()) } else { Err(enrolled) }
+        })
+        .await
+        .unwrap();
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
 }
 
 async fn invariants_hold(rig: &Rig) {
