@@ -77,10 +77,9 @@ fn append_all(open: &OpenBatch<'_>, inspected: &Inspected, today: UtcDate) -> Re
         categories.insert(category);
     };
     if inspected.identity_tag.is_some() {
-        match open.permit(Category::Identity, today) {
-            // Nothing reads the tag yet, so nothing stores it.
-            Ok(permit) => drop(permit),
-            Err(denial) => deny(denial, Category::Identity),
+        // Nothing reads the tag yet, so nothing stores it, and the permit goes unused.
+        if let Err(denial) = open.permit(Category::Identity, today) {
+            deny(denial, Category::Identity);
         }
     }
     for record in &inspected.records {

@@ -74,7 +74,6 @@ impl CommandError {
             | Self::Policy { .. }
             | Self::BridgeSettings(_)
             | Self::Broker(BrokerError::OutOfRange { .. }) => 64,
-            Self::Collector(CollectorError::Label(_)) => 64,
             Self::Broker(_) | Self::Bridge(_) | Self::Collector(_) => 69,
             Self::Query(error) => query_exit(error),
             Self::Fleet(_) | Self::System(_) => 70,
