@@ -90,6 +90,11 @@ impl Host {
         self.process.take().unwrap().terminate().await.unwrap().code()
     }
 
+    /// Takes it away as a power cut would.
+    pub(crate) async fn kill(&mut self) {
+        self.process.take().unwrap().kill().await.unwrap();
+    }
+
     /// All that it has logged.
     pub(crate) fn log(&self) -> String {
         let path = self.folder.join(format!("{}.stderr.log", self.name));

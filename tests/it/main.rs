@@ -14,6 +14,7 @@ mod agent;
 mod commands;
 mod consent;
 mod gate;
+mod kill;
 mod laser;
 mod program;
 mod rig;
