@@ -73,6 +73,8 @@ pub struct Changes {
     pub identities: u64,
     /// Withdrawals: what is queued for the wire must be dropped.
     pub withdrawals: u64,
+    /// Grants of the faults: none from before the newest one may be told.
+    pub fault_grants: u64,
     /// Anything that gives the uplink something to say.
     pub news: u64,
 }

@@ -130,6 +130,8 @@ impl Change {
 pub struct Store {
     folder: PathBuf,
     open: Option<Open>,
+    #[cfg(test)]
+    commits: std::cell::Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -149,7 +151,12 @@ impl Store {
         durable::private_folder(&folder).map_err(refuse)?;
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(refuse)?;
         let open = Some(open(&folder)?);
-        Ok(Self { folder, open })
+        Ok(Self {
+            folder,
+            open,
+            #[cfg(test)]
+            commits: std::cell::Cell::default(),
+        })
     }
 
     /// Closes and opens again, after an error.
@@ -166,6 +173,12 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn close(&mut self) {
         self.open = None;
+    }
+
+    /// How many changes were made.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.get()
     }
 
     /// One value.
@@ -208,6 +221,8 @@ impl Store {
     /// The disk's. Whether the change happened is known only after [`Store::reopen`].
     pub fn commit(&self, change: Change) -> Result<(), StoreError> {
         let open = self.open.as_ref().ok_or_else(closed)?;
+        #[cfg(test)]
+        self.commits.set(self.commits.get() + 1);
         open.db.apply_batch(change.batch).map_err(failed)?;
         open.db.flush().map_err(failed)?;
         open.file.sync_all().map_err(StoreError::Sync)

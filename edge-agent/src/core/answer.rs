@@ -8,7 +8,7 @@ use imprimatur_proto::consent::v1::{Receipt, ReceiptStatus, SignedReceipt};
 use imprimatur_proto::contract;
 use imprimatur_proto::ingest::v1::{Outcome, RefusalReason, SignedVerdict, Verdict};
 
-use super::consent::next;
+use super::consent::{Said, next, signed};
 use super::seal::{spool_again, spooled, stripped};
 use super::state::{Waiting, numbered};
 use super::{AgentError, Core, Noted};
@@ -75,7 +75,25 @@ impl Core {
         receipt: &Receipt,
         bytes: &[u8],
     ) -> Result<(), AgentError> {
+        let surplus = self.surplus(subject, event, receipt)?;
+        let mut reserved = self.draft();
+        let number = match &surplus {
+            None => None,
+            Some(_) => {
+                let taken = self.reserve(&mut reserved, subject, 1)?;
+                self.commit(reserved)?;
+                Some(taken)
+            }
+        };
         let mut draft = self.draft();
+        if let Some(((of, sequence), categories)) = number.zip(surplus) {
+            tracing::warn!("the collector holds a grant that was withdrawn: withdrawing it again");
+            // A withdrawal that changed nothing there is not repeated at once.
+            let deaf = !event.granted && event.shares(&categories);
+            let said = Said::withdrawn(categories, event.policy, draft.now.date());
+            let refused = deaf.then_some(draft.now.date());
+            draft.wait(subject, &Waiting { refused, ..signed(&of, sequence, said) });
+        }
         let key = numbered(subject, event.sequence);
         draft.change.remove(Space::Outbox, &key);
         draft.keep(&self.store, Space::Receipt, &key, bytes)?;
@@ -84,6 +102,7 @@ impl Core {
         let ours = draft.state.identity.as_mut().filter(|identity| identity.subject() == subject);
         if let Some(identity) = ours {
             identity.receipted |= event.granted;
+            identity.policy = event.policy;
             let taken = receipt.contract_hash.as_slice() == contract().hash().as_slice();
             identity.contract_refused = (!taken).then_some(now);
             if !taken {
@@ -95,6 +114,24 @@ impl Core {
         Ok(())
     }
 
+    /// What the collector says is granted and the owner does not, once nothing more waits.
+    fn surplus(
+        &self,
+        subject: SubjectId,
+        event: &Waiting,
+        receipt: &Receipt,
+    ) -> Result<Option<Vec<Category>>, AgentError> {
+        let waiting = self.waiting(&subject.0)?;
+        if waiting.iter().any(|other| other.sequence != event.sequence) {
+            return Ok(None);
+        }
+        let ours = self.state.identity.as_ref().is_some_and(|i| i.subject() == subject);
+        let granted = |category: &Category| ours && self.state.flags.granted(*category);
+        let there = receipt.granted.iter().filter_map(|&number| Category::from_number(number));
+        let surplus: Vec<_> = there.filter(|category| !granted(category)).collect();
+        Ok(Some(surplus).filter(|surplus| !surplus.is_empty()))
+    }
+
     /// The event waits for another day, or, with a token that opens nothing, for another grant.
     fn not_recorded(
         &mut self,
@@ -102,16 +139,16 @@ impl Core {
         mut event: Waiting,
         status: ReceiptStatus,
     ) -> Result<(), AgentError> {
-        let mut draft = self.draft();
         let (sequence, text) = (event.sequence, receipt_text(status).to_owned());
         tracing::warn!(reason = %text, "the collector did not record a consent event");
-        draft.note(Noted::Receipt { sequence, status: text });
-        if status == ReceiptStatus::TokenInvalid {
-            draft.change.remove(Space::Outbox, &numbered(subject, sequence));
-            self.commit(draft)?;
-            return self.ungrant(&event.categories);
+        let noted = Noted::Receipt { sequence, status: text };
+        if status == ReceiptStatus::TokenInvalid && event.granted {
+            return self.ungrant(subject, &event, noted);
         }
+        let mut draft = self.draft();
+        draft.note(noted);
         event.refused = Some(draft.now.date());
+        event.misdated = status == ReceiptStatus::DateOutOfRange;
         draft.wait(subject, &event);
         self.commit(draft)
     }

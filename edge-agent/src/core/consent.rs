@@ -1,14 +1,12 @@
 //! Consent as the owner gives and takes it: grant, refuse, withdraw, show.
 
-use imprimatur_consent::{
-    Category, Digest, Domain, Flag, PrincipalId, SigningSeed, SubjectId, enrolment,
-};
+use imprimatur_consent::{Category, Digest, Domain, Flag, PrincipalId, SubjectId, enrolment};
 use imprimatur_proto::canonical;
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision, SignedConsentEvent};
-use imprimatur_runtime::UnixSeconds;
+use imprimatur_runtime::{UnixSeconds, UtcDate};
 
 use super::seal::strip_frame;
-use super::state::{Draft, Identity, Retired, Waiting, json, read};
+use super::state::{Draft, Identity, Retired, Waiting, json, numbered, read};
 use super::{AgentError, Core, Counts, Noted};
 use crate::store::Space;
 
@@ -81,6 +79,14 @@ pub(super) struct Said {
     pub(super) decision: Decision,
     pub(super) categories: Vec<Category>,
     pub(super) token: Option<Digest>,
+    pub(super) policy: Digest,
+    pub(super) date: UtcDate,
+}
+
+impl Said {
+    pub(super) fn withdrawn(categories: Vec<Category>, policy: Digest, date: UtcDate) -> Self {
+        Self { decision: Decision::Withdrawn, categories, token: None, policy, date }
+    }
 }
 
 impl Core {
@@ -100,7 +106,6 @@ impl Core {
             Some(identity) => identity,
             None => Identity::draw(policy)?,
         };
-        identity.policy = policy;
         let sequence = next(&mut identity.next_event);
         reserved.state.identity = Some(identity.clone());
         self.commit(reserved)?;
@@ -110,13 +115,15 @@ impl Core {
             draft.state.flags.set(category, Flag::Granted, draft.now);
         }
         let token = token.map(Digest);
-        let said = Said { decision: Decision::Granted, categories: new.clone(), token };
-        let event = signed(&identity.key(), &Retired::of(&identity), sequence, said, draft.now);
+        let (decision, categories, date) = (Decision::Granted, new.clone(), draft.now.date());
+        let said = Said { decision, categories, token, policy, date };
+        let event = signed(&Retired::of(&identity), sequence, said);
         draft.wait(identity.subject(), &event);
         draft.note(Noted::Granted { categories: new.clone() });
         self.commit(draft)?;
         self.changes.news += 1;
         self.changes.identities += u64::from(drawn);
+        self.changes.fault_grants += u64::from(new.contains(&Category::Faults));
         Ok(Granted::New(new))
     }
 
@@ -137,6 +144,14 @@ impl Core {
         &mut self,
         categories: Option<&[Category]>,
     ) -> Result<Withdrawn, AgentError> {
+        self.withdraw_noting(categories, None)
+    }
+
+    fn withdraw_noting(
+        &mut self,
+        categories: Option<&[Category]>,
+        why: Option<Noted>,
+    ) -> Result<Withdrawn, AgentError> {
         let named = categories.unwrap_or(&Category::ALL);
         let gone = sorted(named, |category| self.state.flags.granted(category));
         if gone.is_empty() {
@@ -147,7 +162,7 @@ impl Core {
         self.owed = Some(gone.clone());
         self.changes.withdrawals += 1;
         self.changes.news += 1;
-        let withdrawn = self.withdraw_granted(gone)?;
+        let withdrawn = self.withdraw_granted(gone, why)?;
         self.owed = None;
         Ok(withdrawn)
     }
@@ -162,8 +177,15 @@ impl Core {
         self.changes.news += 1;
     }
 
-    fn withdraw_granted(&mut self, gone: Vec<Category>) -> Result<Withdrawn, AgentError> {
+    fn withdraw_granted(
+        &mut self,
+        gone: Vec<Category>,
+        why: Option<Noted>,
+    ) -> Result<Withdrawn, AgentError> {
         let mut draft = self.draft();
+        if let Some(why) = why {
+            draft.note(why);
+        }
         for &category in &gone {
             draft.state.flags.set(category, Flag::Refused, draft.now);
         }
@@ -201,15 +223,16 @@ impl Core {
             let sequence = next(&mut retired.next_event);
             // All categories: an earlier withdrawal of one may never have arrived.
             let categories = Category::ALL.to_vec();
-            let said = Said { decision: Decision::Withdrawn, categories, token: None };
-            let event = signed(&retired.key(), &retired, sequence, said, draft.now);
+            let said = Said::withdrawn(categories, retired.policy, draft.now.date());
+            let event = signed(&retired, sequence, said);
             draft.wait(subject, &event);
             draft.keep(&self.store, Space::Retired, &subject.0, &json(&retired))?;
         }
         Ok(purged)
     }
 
-    /// Takes categories out of everything that is stored, and says so.
+    /// Takes categories out of everything that is stored, and says so. A grant that still waits is
+    /// signed again without them, or dropped: it may not come after its own withdrawal.
     fn strip_all(
         &mut self,
         draft: &mut Draft,
@@ -218,24 +241,36 @@ impl Core {
     ) -> Result<u64, AgentError> {
         let frames = self.store.scan(Space::Spool, b"")?;
         let numbers = u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        let events = self.waiting(&identity.subject().0)?;
+        let stale = events.iter().any(|event| event.granted && event.shares(gone));
         let mut after = identity.clone();
-        let event = next(&mut after.next_event);
+        let mut event = after.next_event;
+        let again = if stale { events.len() } else { 0 };
+        let taken = u64::try_from(again).unwrap_or(u64::MAX).saturating_add(1);
+        after.next_event = event.saturating_add(taken);
         let first = after.next_batch;
         after.next_batch = first.saturating_add(numbers);
         let mut reserved = self.draft();
         reserved.state.identity = Some(after.clone());
         self.commit(reserved)?;
         draft.state.identity = Some(after.clone());
+        // What the collector will have recorded last, when it hears this.
+        let asked = events.iter().rev().find(|event| event.granted && event.refused.is_none());
+        let policy = asked.map_or(after.policy, |event| event.policy);
+        let of = Retired::of(&after);
+        if stale {
+            let kept = without(&events, gone);
+            sign_again(draft, &of, &events, kept, &mut event);
+        }
 
         let mut purged = self.strip_pending(draft, gone)?;
         let mut sequence = first;
         for (key, value) in frames {
             purged += strip_frame(draft, &after, (&key, &value), gone, &mut sequence)?;
         }
-        let categories = gone.to_vec();
-        let said = Said { decision: Decision::Withdrawn, categories, token: None };
-        let event = signed(&after.key(), &Retired::of(&after), event, said, draft.now);
-        draft.wait(after.subject(), &event);
+        let said = Said::withdrawn(gone.to_vec(), policy, draft.now.date());
+        let event = signed(&of, event, said);
+        draft.wait(of.subject(), &event);
         Ok(purged)
     }
 
@@ -265,10 +300,23 @@ impl Core {
         })
     }
 
-    /// Drops a grant that the collector will never record; as if it was not given.
-    pub(super) fn ungrant(&mut self, categories: &[Category]) -> Result<(), AgentError> {
-        let gone = sorted(categories, |category| self.state.flags.granted(category));
-        if gone.is_empty() { Ok(()) } else { self.withdraw(Some(&gone)).map(|_withdrawn| ()) }
+    /// Takes back a grant that waits and that the collector will never record. The withdrawal
+    /// drops the event too, in the same change: what waits of a grant is granted.
+    pub(super) fn ungrant(
+        &mut self,
+        subject: SubjectId,
+        event: &Waiting,
+        why: Noted,
+    ) -> Result<(), AgentError> {
+        match self.withdraw_noting(Some(&event.categories), Some(why))? {
+            Withdrawn::Part(_) | Withdrawn::All(_) => Ok(()),
+            // It granted nothing that is still wanted.
+            Withdrawn::Nothing => {
+                let mut draft = self.draft();
+                draft.change.remove(Space::Outbox, &numbered(subject, event.sequence));
+                self.commit(draft)
+            }
+        }
     }
 
     /// The events of a subject that wait for their receipts, by number.
@@ -278,14 +326,44 @@ impl Core {
     }
 }
 
-/// Signs an event of a key whose principal and policy are given.
-pub(super) fn signed(
-    key: &SigningSeed,
+/// Waiting events without the categories that they grant no more.
+fn without(events: &[Waiting], gone: &[Category]) -> Vec<Waiting> {
+    let mut kept = events.to_vec();
+    for event in kept.iter_mut().filter(|event| event.granted) {
+        event.categories.retain(|category| !gone.contains(category));
+    }
+    kept.retain(|event| !event.categories.is_empty());
+    kept
+}
+
+/// Puts signed events into the place of all that wait, in their order, from a number on that is
+/// durable. Each keeps its date, unless the collector would not take it.
+pub(super) fn sign_again(
+    draft: &mut Draft,
     of: &Retired,
-    sequence: u64,
-    said: Said,
-    now: UnixSeconds,
-) -> Waiting {
+    old: &[Waiting],
+    new: Vec<Waiting>,
+    sequence: &mut u64,
+) {
+    for event in old {
+        draft.change.remove(Space::Outbox, &numbered(of.subject(), event.sequence));
+    }
+    let today = draft.now.date();
+    for event in new {
+        let date = if event.outdated(today) { today } else { event.date };
+        let (decision, token, policy) = (event.decision(), event.token, event.policy);
+        let waits = event.refused == Some(today);
+        let said = Said { decision, categories: event.categories, token, policy, date };
+        let again = signed(of, next(sequence), said);
+        let refused = waits.then_some(today);
+        let misdated = waits && event.misdated;
+        draft.wait(of.subject(), &Waiting { refused, misdated, ..again });
+    }
+}
+
+/// Signs an event of a key whose principal is given.
+pub(super) fn signed(of: &Retired, sequence: u64, said: Said) -> Waiting {
+    let key = of.key();
     let proof = |token: Digest| {
         enrolment::proof(enrolment::verifier(&token.0), of.principal, &key.public())
     };
@@ -295,8 +373,8 @@ pub(super) fn signed(
         sequence,
         decision: said.decision.into(),
         categories: said.categories.iter().map(|category| category.number()).collect(),
-        policy_hash: of.policy.0.to_vec(),
-        date: now.date().0,
+        policy_hash: said.policy.0.to_vec(),
+        date: said.date.0,
         enrolment_proof: said.token.map(proof).unwrap_or_default(),
     });
     let hash = Digest::of(&event);
@@ -308,8 +386,10 @@ pub(super) fn signed(
         granted: said.decision == Decision::Granted,
         categories: said.categories,
         token: said.token,
-        date: now.date(),
+        policy: said.policy,
+        date: said.date,
         refused: None,
+        misdated: false,
     }
 }
 

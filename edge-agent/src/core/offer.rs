@@ -7,7 +7,7 @@
 use imprimatur_consent::{Digest, SubjectId};
 use imprimatur_runtime::UtcDate;
 
-use super::consent::{Said, next, signed};
+use super::consent::sign_again;
 use super::seal::{size, spooled};
 use super::state::{Draft, Retired, Waiting, json, number, numbered, read};
 use super::{AgentError, Core, Noted};
@@ -56,20 +56,28 @@ impl Core {
         if self.deliverable(subject, today)?.is_some() {
             return Ok(Some(Errand { subject, announces: true, retired: false }));
         }
-        let held = identity.contract_refused.is_some_and(|date| date >= today);
+        let held = identity.contract_refused == Some(today);
         let heard = identity.receipted && self.waiting(&subject.0)?.is_empty();
         let batches = heard && !held && self.state.spool_frames > 0;
         Ok(batches.then_some(Errand { subject, announces: false, retired: false }))
     }
 
-    /// The first event of a subject, unless the collector would not record it today.
+    /// The first event of a subject that the collector may record today. It passes over what the
+    /// collector refused today, unless that is about the same categories: of those the order counts.
     fn deliverable(
         &self,
         subject: SubjectId,
         today: UtcDate,
     ) -> Result<Option<Waiting>, AgentError> {
-        let first = self.waiting(&subject.0)?.into_iter().next();
-        Ok(first.filter(|event| event.refused != Some(today)))
+        let mut passed: Vec<Waiting> = Vec::new();
+        for event in self.waiting(&subject.0)? {
+            let later = passed.iter().any(|before| before.shares(&event.categories));
+            if event.refused != Some(today) && !later {
+                return Ok(Some(event));
+            }
+            passed.push(event);
+        }
+        Ok(None)
     }
 
     pub(super) fn offer_event(
@@ -79,13 +87,15 @@ impl Core {
     ) -> Result<Option<OfferedEvent>, AgentError> {
         let today = self.clock.today();
         let Some(mut event) = self.deliverable(errand.subject, today)? else { return Ok(None) };
-        let late = today.0.abs_diff(event.date.0) > 1;
-        if late || event.refused.is_some() {
-            event = self.date_anew(errand, &event)?;
+        if event.refused.is_some() || event.outdated(today) {
+            self.say_again(errand.subject)?;
+            let Some(again) = self.deliverable(errand.subject, today)? else { return Ok(None) };
+            event = again;
         }
         let mut draft = self.draft();
         draft.note(Noted::EventSent { sequence: event.sequence });
-        if let Some(identity) = draft.state.identity.as_mut().filter(|_| !errand.retired) {
+        let ours = draft.state.identity.as_mut();
+        if let Some(identity) = ours.filter(|identity| identity.subject() == errand.subject) {
             identity.offered = true;
         }
         self.commit(draft)?;
@@ -93,34 +103,40 @@ impl Core {
         Ok(send(&offered).then_some(offered))
     }
 
-    /// Signs an event again with today's date: the collector records none of another day.
-    fn date_anew(&mut self, errand: &Errand, old: &Waiting) -> Result<Waiting, AgentError> {
+    /// Signs all that waits of a subject again under new numbers: a later event may have been
+    /// recorded meanwhile, and one that got a new number alone would overtake those after it.
+    fn say_again(&mut self, subject: SubjectId) -> Result<(), AgentError> {
+        let events = self.waiting(&subject.0)?;
+        let mut reserved = self.draft();
+        let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        let (of, mut first) = self.reserve(&mut reserved, subject, count)?;
+        self.commit(reserved)?;
         let mut draft = self.draft();
-        let of = self.numbered_anew(errand, &mut draft)?;
-        self.commit(draft)?;
-        let said =
-            Said { decision: old.decision(), categories: old.categories.clone(), token: old.token };
-        let mut draft = self.draft();
-        let sequence = of.next_event - 1;
-        let event = signed(&of.key(), &of, sequence, said, draft.now);
-        draft.change.remove(Space::Outbox, &numbered(errand.subject, old.sequence));
-        draft.wait(errand.subject, &event);
-        self.commit(draft)?;
-        Ok(event)
+        sign_again(&mut draft, &of, &events, events.clone(), &mut first);
+        self.commit(draft)
     }
 
-    /// Takes the next event number of a subject, to be made durable before it is signed.
-    fn numbered_anew(&self, errand: &Errand, draft: &mut Draft) -> Result<Retired, AgentError> {
-        if let Some(identity) = draft.state.identity.as_mut().filter(|_| !errand.retired) {
-            next(&mut identity.next_event);
-            return Ok(Retired::of(identity));
+    /// Takes event numbers of a subject, to be made durable before anything is signed with them.
+    /// Gives the key and the first of them.
+    pub(super) fn reserve(
+        &self,
+        draft: &mut Draft,
+        subject: SubjectId,
+        count: u64,
+    ) -> Result<(Retired, u64), AgentError> {
+        let ours = draft.state.identity.as_mut();
+        if let Some(identity) = ours.filter(|identity| identity.subject() == subject) {
+            let first = identity.next_event;
+            identity.next_event = first.saturating_add(count);
+            return Ok((Retired::of(identity), first));
         }
-        let held = self.store.get(Space::Retired, &errand.subject.0)?;
+        let held = self.store.get(Space::Retired, &subject.0)?;
         let held = held.ok_or(StoreError::Unreadable("retired key"))?;
         let mut retired: Retired = read("retired key", &held)?;
-        next(&mut retired.next_event);
-        draft.change.put(Space::Retired, &errand.subject.0, &json(&retired));
-        Ok(retired)
+        let first = retired.next_event;
+        retired.next_event = first.saturating_add(count);
+        draft.change.put(Space::Retired, &subject.0, &json(&retired));
+        Ok((retired, first))
     }
 
     pub(super) fn offer_frames(

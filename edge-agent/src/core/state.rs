@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use imprimatur_consent::policy::OLDEST_RECORD_DAYS;
 use imprimatur_consent::{Category, Digest, Flag, PrincipalId, SigningSeed, SubjectId};
 use imprimatur_proto::consent::v1::Decision;
 use imprimatur_runtime::entropy::{self, NoEntropy};
@@ -84,7 +85,8 @@ pub(super) struct Identity {
     pub(super) principal: PrincipalId,
     /// Key of the identity tag; never leaves the device, in no form but the tag.
     pub(super) tag_key: Secret,
-    /// Policy consented to last.
+    /// Policy of the last event that the collector recorded, under which it takes batches; before
+    /// any, that of the first grant.
     pub(super) policy: Digest,
     /// Number of the next consent event.
     pub(super) next_event: u64,
@@ -122,8 +124,8 @@ impl Identity {
     }
 }
 
-/// A key after a full withdrawal. It signs no batch: it may only date its withdrawal anew, when
-/// that could not be delivered in time.
+/// What signs consent events; all that is left of a key after a full withdrawal. It signs no batch:
+/// it may only say its withdrawal again.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Retired {
     seed: Secret,
@@ -136,6 +138,10 @@ impl Retired {
     pub(super) fn of(identity: &Identity) -> Self {
         let &Identity { seed, principal, policy, next_event, .. } = identity;
         Self { seed, principal, policy, next_event }
+    }
+
+    pub(super) fn subject(&self) -> SubjectId {
+        self.key().subject()
     }
 
     pub(super) fn key(&self) -> SigningSeed {
@@ -157,15 +163,32 @@ pub(super) struct Waiting {
     pub(super) categories: Vec<Category>,
     #[serde(default)]
     pub(super) token: Option<Digest>,
+    /// Policy that it names.
+    pub(super) policy: Digest,
     /// Date that it names.
     pub(super) date: UtcDate,
     /// Date on which the collector would not record it: it waits for the next.
     pub(super) refused: Option<UtcDate>,
+    /// Whether it would not because of the date that the event names.
+    pub(super) misdated: bool,
 }
 
 impl Waiting {
     pub(super) fn decision(&self) -> Decision {
         if self.granted { Decision::Granted } else { Decision::Withdrawn }
+    }
+
+    pub(super) fn shares(&self, categories: &[Category]) -> bool {
+        self.categories.iter().any(|category| categories.contains(category))
+    }
+
+    /// Whether it must name another date to be recorded. The collector takes a withdrawal of any
+    /// date, and a grant of up to [`OLDEST_RECORD_DAYS`] back.
+    pub(super) fn outdated(&self, today: UtcDate) -> bool {
+        let old = today.0.saturating_sub(self.date.0) > OLDEST_RECORD_DAYS;
+        let future = self.date.0 > today.0.saturating_add(1);
+        let misdated = self.misdated && self.refused != Some(today);
+        self.granted && (old || future || misdated)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use imprimatur_consent::policy::STRICTEST;
+use imprimatur_consent::policy::{OLDEST_RECORD_DAYS, STRICTEST};
 use imprimatur_consent::{
     Category, Digest, Domain, Flag, Policy, SigningSeed, VerifyingKey, enrolment,
 };
@@ -39,6 +39,16 @@ impl Collector {
     }
 
     pub(crate) fn receipt(&self, event: &[u8], status: ReceiptStatus) -> Vec<u8> {
+        self.receipt_naming(event, status, &BTreeSet::new())
+    }
+
+    /// A receipt that names what is granted.
+    fn receipt_naming(
+        &self,
+        event: &[u8],
+        status: ReceiptStatus,
+        granted: &BTreeSet<Category>,
+    ) -> Vec<u8> {
         let (said, event) = said(event);
         let receipt = canonical::encode(&Receipt {
             subject: SigningSubject::of(&said).to_vec(),
@@ -47,7 +57,7 @@ impl Collector {
             status: status.into(),
             log_index: 1,
             recorded_date: said.date,
-            granted: Vec::new(),
+            granted: granted.iter().map(|category| category.number()).collect(),
             contract_hash: contract().hash().to_vec(),
         });
         let signature = self.0.sign(Domain::Receipt, &receipt);
@@ -398,10 +408,10 @@ fn a_withdrawal_of_all_leaves_one_thing_to_say() {
     let (withdrawal, _) = said(&room.event().unwrap());
     assert_eq!(withdrawal.decision(), Decision::Withdrawn);
     assert_eq!(withdrawal.categories.len(), 11);
-    // Nobody answers for a week: it is dated anew, or the collector would not record it.
-    (0..7).for_each(|_| room.next_day());
+    // Nobody answers for two months: a withdrawal is recorded whatever its date.
+    (0..60).for_each(|_| room.next_day());
     let (late, _) = said(&room.event().unwrap());
-    assert_eq!((late.date, late.sequence), (TODAY.0 + 7, withdrawal.sequence + 1));
+    assert_eq!(late, withdrawal);
     room.announce();
     assert_eq!(room.agent.errand().unwrap(), None);
     room.agent.grant(&[Category::Status], None).unwrap();
@@ -484,6 +494,131 @@ fn a_wrong_token_takes_the_grant_back() {
     let refused = room.collector.receipt(&event, ReceiptStatus::TokenInvalid);
     room.agent.on_receipt(&refused).unwrap();
     assert_eq!(room.agent.lock().state.flags.flag(Category::Status), Flag::Refused);
+}
+
+#[test]
+fn a_wrong_token_drops_its_grant_and_keeps_the_others() {
+    let room = Room::granted(&[Category::PrintTime]);
+    room.agent.grant(&[Category::Status], Some([7; 32])).unwrap();
+    let event = room.event().unwrap();
+    let commits = room.agent.lock().store.commits();
+    let refused = room.collector.receipt(&event, ReceiptStatus::TokenInvalid);
+    room.agent.on_receipt(&refused).unwrap();
+    let events = room.agent.lock().waiting(b"").unwrap();
+    assert_eq!(events.iter().map(|event| event.granted).collect::<Vec<_>>(), [false]);
+    // The numbers are one, all that they are for is the other.
+    assert_eq!(room.agent.lock().store.commits() - commits, 2);
+}
+
+#[test]
+fn a_grant_that_waits_does_not_survive_its_withdrawal() {
+    let room = Room::new();
+    let [kept, gone] = [Category::Status, Category::PrintTime];
+    room.agent.grant(&[kept, gone], None).unwrap();
+    let (offered, _) = said(&room.event().unwrap());
+    room.agent.grant(&[Category::Material], None).unwrap();
+    room.agent.withdraw(Some(&[gone, Category::Material])).unwrap();
+    let events = room.agent.lock().waiting(b"").unwrap();
+    let told: Vec<_> =
+        events.iter().map(|event| (event.granted, event.categories.clone())).collect();
+    let withdrawn = vec![gone, Category::Material];
+    assert_eq!(told, [(true, vec![kept]), (false, withdrawn)]);
+    assert!(events.iter().all(|event| event.sequence > offered.sequence + 1));
+    let (first, _) = said(&room.event().unwrap());
+    assert_eq!(first.categories, [kept.number()]);
+    room.announce();
+}
+
+#[test]
+fn a_late_grant_keeps_its_date_while_the_collector_takes_it() {
+    let room = Room::new();
+    room.agent.grant(&[Category::Status], None).unwrap();
+    (0..OLDEST_RECORD_DAYS).for_each(|_| room.next_day());
+    let (late, _) = said(&room.event().unwrap());
+    assert_eq!((late.date, late.sequence), (TODAY.0, 1));
+    room.next_day();
+    let (later, _) = said(&room.event().unwrap());
+    assert_eq!((later.date, later.sequence), (TODAY.0 + OLDEST_RECORD_DAYS + 1, 2));
+}
+
+#[test]
+fn only_a_refused_date_is_made_anew_and_the_order_stays() {
+    let room = Room::granted(&[Category::Status, Category::Laser]);
+    room.agent.withdraw(Some(&[Category::Laser])).unwrap();
+    room.agent.grant(&[Category::Laser], None).unwrap();
+    let refuse = |status| {
+        let event = room.event().unwrap();
+        room.agent.on_receipt(&room.collector.receipt(&event, status)).unwrap();
+        said(&event).0
+    };
+    // The withdrawal is refused: the grant after it may not overtake it, today or later.
+    let withdrawal = refuse(ReceiptStatus::SequenceReused);
+    assert_eq!((withdrawal.decision(), room.event()), (Decision::Withdrawn, None));
+    room.next_day();
+    let again = said(&room.event().unwrap()).0;
+    assert_eq!((again.decision(), again.date), (Decision::Withdrawn, TODAY.0));
+    let heard = |event: &[u8]| room.collector.receipt(event, ReceiptStatus::Recorded);
+    room.agent.on_receipt(&heard(&room.event().unwrap())).unwrap();
+    let granted = refuse(ReceiptStatus::PolicyUnknown);
+    assert_eq!((granted.decision(), granted.date), (Decision::Granted, TODAY.0));
+    assert!(granted.sequence > again.sequence);
+    room.next_day();
+    assert_eq!(refuse(ReceiptStatus::DateOutOfRange).date, TODAY.0);
+    room.next_day();
+    assert_eq!(said(&room.event().unwrap()).0.date, TODAY.0 + 3);
+}
+
+#[test]
+fn a_refused_grant_does_not_hold_up_a_withdrawal() {
+    let room = Room::granted(&[Category::Status, Category::PrintTime]);
+    room.agent.grant(&[Category::Material], None).unwrap();
+    let event = room.event().unwrap();
+    let refused = room.collector.receipt(&event, ReceiptStatus::PolicyUnknown);
+    room.agent.on_receipt(&refused).unwrap();
+    room.agent.withdraw(Some(&[Category::Status])).unwrap();
+    let (withdrawal, _) = said(&room.event().unwrap());
+    assert_eq!(withdrawal.decision(), Decision::Withdrawn);
+    room.announce();
+    room.next_day();
+    let (grant, _) = said(&room.event().unwrap());
+    assert_eq!(grant.decision(), Decision::Granted);
+    assert!(grant.sequence > withdrawal.sequence);
+}
+
+#[test]
+fn what_the_collector_holds_without_a_yes_is_withdrawn_again() {
+    let room = Room::granted(&[Category::Status]);
+    room.agent.grant(&[Category::PrintTime], None).unwrap();
+    let event = room.event().unwrap();
+    let held = [Category::Status, Category::PrintTime, Category::Laser].into();
+    let tell = |event: &[u8]| {
+        let receipt = room.collector.receipt_naming(event, ReceiptStatus::Recorded, &held);
+        room.agent.on_receipt(&receipt).unwrap();
+    };
+    tell(&event);
+    let event = room.event().unwrap();
+    let (withdrawal, _) = said(&event);
+    assert_eq!(withdrawal.decision(), Decision::Withdrawn);
+    assert_eq!(withdrawal.categories, [Category::Laser.number()]);
+    // A collector that stays deaf is told once a day.
+    tell(&event);
+    assert_eq!(room.event(), None);
+    room.next_day();
+    room.announce();
+    assert_eq!(room.agent.show().unwrap().events_waiting, 0);
+}
+
+#[test]
+fn the_numbers_of_a_retired_key_are_its_own() {
+    let room = Room::granted(&[Category::Status]);
+    room.agent.withdraw(None).unwrap();
+    let retired = room.agent.errand().unwrap().unwrap().subject;
+    room.agent.grant(&[Category::PrintTime], None).unwrap();
+    let agent = room.agent.lock();
+    let (mut draft, identity) = (agent.draft(), agent.state.identity.clone().unwrap());
+    let (of, _) = agent.reserve(&mut draft, retired, 1).unwrap();
+    assert_eq!(of.subject(), retired);
+    assert_eq!(draft.state.identity.unwrap().next_event, identity.next_event);
 }
 
 #[test]
@@ -588,10 +723,16 @@ enum Op {
     Day,
     Seal,
     Announce,
+    /// The collector records the next event, and its receipt is lost.
+    Lose,
+    /// The collector refuses the next event.
+    RefuseEvent(ReceiptStatus),
     Offer,
     Store,
     Refuse(usize),
     NextDay,
+    /// Nothing is heard for so many days.
+    Away(u32),
     Restart,
 }
 
@@ -607,6 +748,12 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Day),
         4 => Just(Op::Seal),
         3 => Just(Op::Announce),
+        2 => Just(Op::Lose),
+        1 => Just(Op::RefuseEvent(ReceiptStatus::PolicyUnknown)),
+        1 => Just(Op::RefuseEvent(ReceiptStatus::DateOutOfRange)),
+        1 => Just(Op::RefuseEvent(ReceiptStatus::SequenceReused)),
+        1 => Just(Op::RefuseEvent(ReceiptStatus::TokenInvalid)),
+        1 => (2..50_u32).prop_map(Op::Away),
         3 => Just(Op::Offer),
         2 => Just(Op::Store),
         1 => (0..4_usize).prop_map(Op::Refuse),
@@ -619,7 +766,8 @@ fn op() -> impl Strategy<Value = Op> {
 #[derive(Default)]
 struct Model {
     granted: BTreeSet<Category>,
-    confirmed: bool,
+    /// What the collector recorded last: number and granted set, by subject.
+    ledger: BTreeMap<Vec<u8>, (u64, BTreeSet<Category>)>,
     /// Every frame that was ever spooled, by subject and number.
     frames: BTreeMap<(Vec<u8>, u64), Vec<u8>>,
 }
@@ -657,34 +805,114 @@ impl Model {
         match *op {
             Op::Grant(place) => {
                 room.agent.grant(&[ASKED[place]], None).unwrap();
-                self.confirmed &= !self.granted.insert(ASKED[place]);
+                self.granted.insert(ASKED[place]);
             }
             Op::Withdraw(place) => {
                 room.agent.withdraw(Some(&[ASKED[place]])).unwrap();
-                self.confirmed &= !self.granted.remove(&ASKED[place]);
+                self.granted.remove(&ASKED[place]);
             }
             Op::WithdrawAll => {
                 room.agent.withdraw(None).unwrap();
                 self.granted.clear();
-                self.confirmed = false;
             }
             Op::Print => drop(room.print()),
             Op::Day => drop(room.day()),
             Op::Seal => drop(room.agent.seal_all().unwrap()),
             Op::Announce => {
-                room.announce();
-                self.confirmed = !self.granted.is_empty();
+                while let Some(event) = room.event() {
+                    self.tell(&room, &event);
+                }
             }
+            Op::Lose => {
+                if let Some(event) = room.event() {
+                    self.fold(&room, &event);
+                }
+            }
+            Op::RefuseEvent(status) => self.refuse_event(&room, status),
             Op::Offer => {
-                let offered = room.offered();
-                assert!(offered.is_empty() || self.confirmed, "offered before a receipt");
+                if let Some(frame) = room.offered().first() {
+                    let subject = batch(&frame.bytes).header.unwrap().subject;
+                    let (_, granted) = &self.ledger[&subject];
+                    assert_eq!(*granted, self.granted, "offered before a receipt");
+                }
             }
+            Op::Away(days) => (0..days).for_each(|_| room.next_day()),
             Op::Store => Self::answer(&room, RefusalReason::Unspecified, 0),
             Op::Refuse(place) => Self::answer(&room, RefusalReason::NoGrant, place),
             Op::NextDay => room.next_day(),
             Op::Restart => room = room.restart(),
         }
         room
+    }
+
+    /// What the collector does with an event.
+    fn fold(&mut self, room: &Room, event: &[u8]) -> ReceiptStatus {
+        let (event, _) = said(event);
+        let subject = SigningSubject::of(&event).to_vec();
+        let (number, granted) = self.ledger.entry(subject).or_default();
+        if event.sequence <= *number {
+            return ReceiptStatus::SequenceReused;
+        }
+        let grants = event.decision() == Decision::Granted;
+        let age = room.clock.today().0 - event.date;
+        if grants && age > OLDEST_RECORD_DAYS {
+            return ReceiptStatus::DateOutOfRange;
+        }
+        *number = event.sequence;
+        for category in event.categories.iter().map(|&c| Category::from_number(c).unwrap()) {
+            if grants {
+                granted.insert(category)
+            } else {
+                granted.remove(&category)
+            };
+        }
+        ReceiptStatus::Recorded
+    }
+
+    /// The collector hears an event and answers; of a repeat it repeats the answer.
+    fn tell(&mut self, room: &Room, event: &[u8]) {
+        let (told, _) = said(event);
+        let subject = SigningSubject::of(&told).to_vec();
+        let repeat = self.ledger.get(&subject).is_some_and(|(number, _)| *number == told.sequence);
+        let status = if repeat { ReceiptStatus::Recorded } else { self.fold(room, event) };
+        assert_eq!(status, ReceiptStatus::Recorded);
+        let granted = &self.ledger[&subject].1;
+        let receipt = room.collector.receipt_naming(event, status, granted);
+        assert_eq!(room.agent.on_receipt(&receipt).unwrap(), Heard::Receipt(status));
+    }
+
+    fn refuse_event(&mut self, room: &Room, status: ReceiptStatus) {
+        let Some(event) = room.event() else { return };
+        let (told, _) = said(&event);
+        let recorded = self.ledger.get(SigningSubject::of(&told).as_slice());
+        if recorded.is_some_and(|(number, _)| *number == told.sequence) {
+            return;
+        }
+        // The collector turns a withdrawal away only for its number.
+        let grants = told.decision() == Decision::Granted;
+        let status = if grants { status } else { ReceiptStatus::SequenceReused };
+        room.agent.on_receipt(&room.collector.receipt(&event, status)).unwrap();
+        if status == ReceiptStatus::TokenInvalid {
+            for category in told.categories {
+                self.granted.remove(&Category::from_number(category).unwrap());
+            }
+        }
+    }
+
+    /// Everything is delivered: both sides say the same.
+    fn settle(&mut self, room: &Room) {
+        room.next_day();
+        while let Some(event) = room.event() {
+            self.tell(room, &event);
+        }
+        let overview = room.agent.show().unwrap();
+        assert_eq!(overview.events_waiting, 0);
+        let ours = overview.subject.map(|subject| subject.0.to_vec());
+        for (subject, (_, granted)) in &self.ledger {
+            let expected =
+                if Some(subject) == ours.as_ref() { &self.granted } else { &BTreeSet::new() };
+            assert_eq!(granted, expected);
+        }
     }
 
     fn answer(room: &Room, reason: RefusalReason, place: usize) {
@@ -710,5 +938,6 @@ proptest! {
         }
         let bytes = room.spool().values().map(|frame| u64::try_from(frame.len()).unwrap()).sum::<u64>();
         prop_assert_eq!(room.agent.show().unwrap().spool_bytes, bytes);
+        model.settle(&room);
     }
 }
