@@ -180,12 +180,17 @@ impl Rig {
 
     /// Waits until the lake has this many prints.
     pub(crate) async fn prints(&self, count: usize) -> Vec<Row> {
-        wait::until(SOON, "prints in the lake", async || {
+        self.prints_within(SOON, count).await
+    }
+
+    /// The same with a limit of its own.
+    pub(crate) async fn prints_within(&self, limit: Duration, count: usize) -> Vec<Row> {
+        wait::until(limit, "prints in the lake", async || {
             let rows = self.rows(RecordKind::Print);
             if rows.len() >= count { Ok(rows) } else { Err(format!("{rows:?}")) }
         })
         .await
-        .unwrap()
+        .unwrap_or_else(|error| panic!("{error}\n{}", self.bridge().log_text()))
     }
 
     /// Every byte that went over a wire of this rig, both ways.
