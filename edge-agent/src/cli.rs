@@ -6,7 +6,7 @@
 mod print;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -156,7 +156,13 @@ impl Arguments {
         let mut to = io::stdout().lock();
         let printed =
             if output.json { json(&mut to, &reply) } else { print::reply(&mut to, &reply) };
-        printed.map_err(|error| Failure::Unreachable(format!("cannot print: {error}")))
+        match printed.and_then(|()| to.flush()) {
+            // The reader of a pipe has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            printed => {
+                printed.map_err(|error| Failure::Unreachable(format!("cannot print: {error}")))
+            }
+        }
     }
 }
 
@@ -190,7 +196,10 @@ fn ask(config: Config, request: Request) -> Result<Reply, Failure> {
         AgentError::Store(StoreError::InUse) => {
             Failure::Unreachable("an agent is starting or ending: try again".to_owned())
         }
-        AgentError::Store(StoreError::Folder { .. }) => Failure::Configuration(chain(&error)),
+        AgentError::Store(cause @ StoreError::Folder { .. }) => {
+            let place = cause.folder().unwrap_or_else(|| Path::new("")).display();
+            Failure::Configuration(format!("{} (`{place}`)", chain(&cause)))
+        }
         other => Failure::Unreachable(chain(&other)),
     })?;
     Ok(request.perform(&agent, &[]))

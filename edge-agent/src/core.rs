@@ -39,10 +39,6 @@ pub use self::state::Flags;
 use self::state::{Draft, State};
 use crate::store::Store;
 
-/// Prints of one date that are told, in all batches together; the contract's capacity budget rests
-/// on it. The accumulator counts the others in `prints_not_reported`.
-pub const PRINTS_PER_DATE_MAX: u32 = 10;
-
 /// Default bound of the spool, bytes: about 16,000 batches of one day.
 pub const SPOOL_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -124,7 +120,7 @@ impl Agent {
     pub fn open(settings: AgentSettings, clock: Arc<dyn Clock>) -> Result<Self, AgentError> {
         let store = Store::open(&settings.data_dir)?;
         let state = State::load(&store)?;
-        let core = Core {
+        let mut core = Core {
             settings,
             clock,
             store,
@@ -136,6 +132,7 @@ impl Agent {
             counts: Counts::default(),
             changes: Changes::default(),
         };
+        core.adopt()?;
         let (changes, _) = watch::channel(Changes::default());
         Ok(Self { core: Arc::new(Mutex::new(core)), changes })
     }

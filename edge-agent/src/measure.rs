@@ -49,6 +49,7 @@ struct Measure {
     clock: Arc<dyn Clock>,
     changes: watch::Receiver<Changes>,
     identities: u64,
+    fault_grants: u64,
     accumulator: Accumulator,
     /// Since when the accumulator measures.
     since: UnixSeconds,
@@ -66,13 +67,15 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let changes = agent.changes();
-    let (identities, since) = (changes.borrow().identities, clock.now());
+    let (now, since) = (*changes.borrow(), clock.now());
+    let Changes { identities, fault_grants, .. } = now;
     let mut measure = Measure {
         agent,
         settings,
         clock,
         changes,
         identities,
+        fault_grants,
         accumulator: Accumulator::default(),
         since,
         online: None,
@@ -141,12 +144,14 @@ impl Measure {
 
     /// A key was drawn: what was measured before is forgotten; what the source is, is not.
     fn follow_consent(&mut self) {
-        let identities = self.changes.borrow_and_update().identities;
-        if identities == self.identities {
+        let Changes { identities, fault_grants, .. } = *self.changes.borrow_and_update();
+        let at = self.clock.now();
+        if std::mem::replace(&mut self.fault_grants, fault_grants) != fault_grants {
+            self.accumulator.faults_granted(at);
+        }
+        if std::mem::replace(&mut self.identities, identities) == identities {
             return;
         }
-        self.identities = identities;
-        let at = self.clock.now();
         let printing = self.accumulator.is_printing();
         self.since = at;
         self.waiting.clear();

@@ -34,14 +34,15 @@ const CACHE_BYTES: u64 = 1024 * 1024;
 const LOCK_TRIES: u32 = 25;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 
-/// A store that did not do what it was asked.
+/// A store that did not do what it was asked. No text of it names a path: that may hold a person's
+/// name, and these texts are logged.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process has it open. Ask that process through its socket.
     #[error("the store is in use by a running agent")]
     InUse,
     /// The folder cannot be made or entered. Report it and stop.
-    #[error("cannot use the folder `{folder}`")]
+    #[error("cannot use the folder of the store")]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -61,6 +62,16 @@ pub enum StoreError {
     /// A value is not of the form that this program writes. Stop: nothing may be sent from it.
     #[error("the store holds a `{0}` that cannot be read")]
     Unreadable(&'static str),
+}
+
+impl StoreError {
+    /// The folder that cannot be used, for the owner's own eyes.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder { folder, .. } => Some(folder),
+            _ => None,
+        }
+    }
 }
 
 /// What a key belongs to.
@@ -273,6 +284,14 @@ fn failed(error: sled::Error) -> StoreError {
         sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock") => {
             StoreError::InUse
         }
+        // sled writes paths into some of its causes: only the kind or the system's text is kept.
+        sled::Error::Io(cause) => {
+            let bare = match cause.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::from(cause.kind()),
+            };
+            StoreError::Io(sled::Error::Io(bare))
+        }
         other => StoreError::Io(other),
     }
 }
@@ -296,6 +315,20 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&place), 0o700);
         assert_eq!(mode(&place.join("store/db")), 0o600);
+    }
+
+    #[test]
+    fn no_error_names_a_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("jane");
+        fs::write(&place, "no folder").unwrap();
+        let error = Store::open(&place).unwrap_err();
+        assert_eq!(error.folder(), Some(place.as_path()));
+        let io = failed(sled::Error::Io(io::Error::other("cannot read /home/jane/store")));
+        for error in [&error, &io] {
+            let text = crate::told::chain(error);
+            assert!(!text.contains("jane"), "{text}");
+        }
     }
 
     #[test]

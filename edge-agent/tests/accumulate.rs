@@ -7,9 +7,7 @@
 )]
 
 use imprimatur_agent::accumulate::report::{DayContext, PrintContext, day_report, print_report};
-use imprimatur_agent::accumulate::{
-    Accumulator, FaultLog, Finished, FinishedDay, FinishedPrint, PRINTS_PER_DATE_MAX,
-};
+use imprimatur_agent::accumulate::{Accumulator, FaultLog, Finished, FinishedDay, FinishedPrint};
 use imprimatur_agent::catalogue::Technology;
 use imprimatur_agent::reading::{Ended, Heater, Heaters, Reading, Said, Sliced, UnixSeconds};
 use imprimatur_agent::sources::moonraker::session::Session as MoonrakerSession;
@@ -17,6 +15,7 @@ use imprimatur_agent::sources::moonraker::wire::Frame;
 use imprimatur_agent::sources::octoprint::session::Session as OctoPrintSession;
 use imprimatur_agent::sources::octoprint::wire::{JobAnswer, Printer, push};
 use imprimatur_agent::sources::settings::MoonrakerRoles;
+use imprimatur_proto::capacity::PRINTS_A_DAY;
 use imprimatur_proto::telemetry::v1::{
     DayReport, Excursion, FaultFamily, FaultHistory, MaterialFamily, Outcome, PrintReport,
     ReadingSource, StopPhase,
@@ -214,7 +213,7 @@ fn a_start_without_an_end_before_it_ends_the_first_as_host_lost() {
 
 #[test]
 fn the_eleventh_print_of_a_date_is_only_counted() {
-    let readings = (0..u64::from(PRINTS_PER_DATE_MAX) + 2).flat_map(|n| {
+    let readings = (0..u64::from(PRINTS_A_DAY) + 2).flat_map(|n| {
         let start = EVENING + n * 300;
         [reading(start, Said::Started), reading(start + 200, ended(Outcome::Done, 200.0))]
     });

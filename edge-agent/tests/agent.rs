@@ -178,3 +178,13 @@ fn a_socket_takes_many_questions_and_refuses_nonsense() {
     }
     assert_eq!(running.end().0, 0);
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let host = Host::new("");
+    let mut show = host.command(&["consent", "show"]);
+    let mut child = show.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(told(&output), (0, String::new()));
+}

@@ -18,7 +18,7 @@ use imprimatur_agent::sources::moonraker::wire::{Call, Frame};
 use imprimatur_agent::sources::octoprint::greeting;
 use imprimatur_agent::sources::octoprint::session::Session as OctoPrintSession;
 use imprimatur_agent::sources::octoprint::wire::{
-    Activity, EVENTS, FaultCode, JobAnswer, Login, Printer, Push, Trouble, push,
+    Activity, EVENTS, FaultCode, JobAnswer, Login, Printer, Push, push,
 };
 use imprimatur_agent::sources::settings::MoonrakerRoles;
 use imprimatur_agent::sources::{Source, SourceSettings, SourceState, gcode};
@@ -60,13 +60,6 @@ fn octoprint_heaters(path: &str, nozzle: (f64, f64), bed: (f64, f64)) {
 fn octoprint_temperatures_are_read() {
     octoprint_heaters("octoprint/printer-heating.json", (51.39, 215.0), (60.0, 60.0));
     octoprint_heaters("octoprint/printer-printing.json", (210.01, 210.0), (60.0, 60.0));
-}
-
-#[test]
-fn octoprint_errors_are_read_by_code_and_a_missing_one_is_none() {
-    let trouble = |path| Trouble::parse(&fixture(path)).unwrap().code();
-    assert_eq!(trouble("octoprint/after-error-printer-error.json"), Some(FaultCode::Heater));
-    assert_eq!(trouble("octoprint/printer-error.json"), None);
 }
 
 #[test]
@@ -438,7 +431,6 @@ fn octoprint_readings_hold_no_name_position_or_line() {
         session.on_push(Push::Started);
         let job = JobAnswer::parse(bytes.as_bytes()).unwrap();
         nothing_planted(&session.on_poll(Printer::parse(bytes.as_bytes()).as_ref(), &job));
-        nothing_planted(&Trouble::parse(bytes.as_bytes()).unwrap().code());
     }
 }
 

@@ -12,8 +12,7 @@ const KEPT_MAX: usize = 4;
 
 /// When faults came, and since when they are watched.
 ///
-/// It holds nothing from before the grant: the agent makes a new one at the grant. It may be kept
-/// across a restart, or a week would pass before the history is known again.
+/// It holds nothing from before the grant: the agent makes a new one at the grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultLog {
     watched_since: Option<UnixSeconds>,
@@ -26,33 +25,6 @@ impl FaultLog {
     /// Starts at a grant: what was before does not count, so that the history is known at once.
     pub fn from_grant(at: UnixSeconds) -> Self {
         Self { watched_since: Some(at), from_grant: true, times: Vec::new() }
-    }
-
-    /// A log as it was kept: since when it is watched, whether that was the grant, and the times.
-    pub fn restored(
-        watched_since: UnixSeconds,
-        from_grant: bool,
-        mut times: Vec<UnixSeconds>,
-    ) -> Self {
-        times.sort_unstable();
-        let surplus = times.len().saturating_sub(KEPT_MAX);
-        times.drain(..surplus);
-        Self { watched_since: Some(watched_since), from_grant, times }
-    }
-
-    /// Since when faults are watched; `None` before the first reading.
-    pub fn watched_since(&self) -> Option<UnixSeconds> {
-        self.watched_since
-    }
-
-    /// Whether watching began with the grant.
-    pub fn is_from_grant(&self) -> bool {
-        self.from_grant
-    }
-
-    /// When the last faults came.
-    pub fn times(&self) -> &[UnixSeconds] {
-        &self.times
     }
 
     pub(super) fn watch(&mut self, at: UnixSeconds) {

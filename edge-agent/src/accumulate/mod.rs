@@ -12,6 +12,7 @@ pub mod report;
 
 use std::collections::BTreeMap;
 
+use imprimatur_proto::capacity::PRINTS_A_DAY;
 use imprimatur_proto::telemetry::v1::{FaultFamily, Outcome};
 use imprimatur_runtime::UtcDate;
 
@@ -22,9 +23,6 @@ use self::heater::seconds_between;
 pub use self::print::FinishedPrint;
 use self::print::{OpenPrint, Span};
 use crate::reading::{Ended, Heaters, Reading, Said, UnixSeconds};
-
-/// Prints of one date that are reported; the contract's budget of a device-day rests on it.
-pub const PRINTS_PER_DATE_MAX: u32 = 10;
 
 /// A longer silence than this was not observed: the host slept, or its clock was set. Seconds.
 const SILENCE_MAX: f64 = 600.0;
@@ -150,9 +148,9 @@ impl Accumulator {
         self.roll(date)
     }
 
-    /// The faults that a later accumulator should know of.
-    pub fn faults(&self) -> &FaultLog {
-        &self.faults
+    /// Forgets the faults: they are told from a grant on.
+    pub fn faults_granted(&mut self, at: UnixSeconds) {
+        self.faults = FaultLog::from_grant(at);
     }
 
     /// Whether a print runs whose start was seen.
@@ -224,7 +222,7 @@ impl Accumulator {
             self.day.stopped(&print);
         }
         let count = self.reported.entry(date).or_default();
-        if *count >= PRINTS_PER_DATE_MAX {
+        if *count >= PRINTS_A_DAY {
             self.day.prints_not_reported = self.day.prints_not_reported.saturating_add(1);
             return None;
         }

@@ -7,9 +7,10 @@ use imprimatur_consent::{Category, Digest, Domain, SubjectId};
 use imprimatur_proto::consent::v1::{Receipt, ReceiptStatus, SignedReceipt};
 use imprimatur_proto::contract;
 use imprimatur_proto::ingest::v1::{Outcome, RefusalReason, SignedVerdict, Verdict};
+use imprimatur_proto::telemetry::v1::Batch;
 
 use super::consent::{Said, next, signed};
-use super::seal::{spool_again, spooled, stripped};
+use super::seal::{Contents, of_this_contract, opened, spool_again, spooled, stripped};
 use super::state::{Waiting, numbered};
 use super::{AgentError, Core, Noted};
 use crate::store::Space;
@@ -201,9 +202,15 @@ impl Core {
         let text = reason.as_str_name().trim_start_matches("REFUSAL_REASON_").to_ascii_lowercase();
         tracing::warn!(reason = %text, "the collector refused a batch");
         let noted = Noted::Refused { sequence: verdict.sequence, reason: text };
-        if reason == RefusalReason::ContractUnsupported {
+        let batch = opened(spooled(value)?.1);
+        let older = batch.as_ref().is_ok_and(|batch| !of_this_contract(batch));
+        if reason == RefusalReason::ContractUnsupported && !older {
             let mut draft = self.draft();
             draft.note(noted);
+            // It is not stored: what is left of it may be told under another number.
+            let frame = spooled(value)?.1;
+            let key = verdict.sequence.to_be_bytes();
+            draft.change.put(Space::Spool, &key, &[&[0], frame].concat());
             let today = draft.now.date();
             if let Some(identity) = &mut draft.state.identity {
                 identity.contract_refused = Some(today);
@@ -212,9 +219,15 @@ impl Core {
             return self.commit(draft);
         }
         let saved = match reason {
+            // Made before an update, or under a policy that another has followed since.
+            RefusalReason::ContractUnsupported => batch.ok().map(|batch| Contents::of(&batch)),
+            RefusalReason::PolicyMismatch => {
+                let changes = self.policy_changed(batch.as_ref().ok())?;
+                batch.ok().filter(|_| changes).map(|batch| Contents::of(&batch))
+            }
             RefusalReason::NoGrant | RefusalReason::BeforeGrant => {
                 let gone = verdict.categories.iter().filter_map(|&n| Category::from_number(n));
-                stripped(spooled(value)?.1, &gone.collect::<Vec<_>>())?
+                stripped(spooled(value)?.1, &gone.collect::<Vec<_>>()).unwrap_or(None)
             }
             _ => None,
         };
@@ -237,6 +250,16 @@ impl Core {
         self.commit(draft)?;
         self.changes.news += 1;
         Ok(())
+    }
+
+    /// Whether a batch sealed anew names, now or after the next receipt, another policy.
+    fn policy_changed(&self, batch: Option<&Batch>) -> Result<bool, AgentError> {
+        let header = batch.and_then(|batch| batch.header.as_ref());
+        let Some((header, identity)) = header.zip(self.state.identity.as_ref()) else {
+            return Ok(false);
+        };
+        let waits = !self.waiting(&identity.subject().0)?.is_empty();
+        Ok(waits || header.policy_hash != identity.policy.0)
     }
 
     fn ignore(&mut self, why: Ignored) -> Heard {

@@ -74,6 +74,11 @@ pub enum Noted {
         /// Why.
         reason: String,
     },
+    /// What another version stored could not be read and was deleted.
+    Unreadable {
+        /// Unsent batches and reports.
+        purged: u64,
+    },
     /// The spool was full and a batch was not made.
     SpoolFull {
         /// Bytes in the spool.
@@ -97,6 +102,9 @@ impl Noted {
             Self::Sent { sequence, bytes } => format!("sent batch {sequence}, {bytes} bytes"),
             Self::Stored { sequence } => format!("batch {sequence} was stored"),
             Self::Refused { sequence, reason } => format!("batch {sequence} was refused: {reason}"),
+            Self::Unreadable { purged } => {
+                format!("{purged} unsent things that this version cannot read were deleted")
+            }
             Self::SpoolFull { bytes } => {
                 format!("a batch was not made: the spool is full ({bytes} bytes wait)")
             }

@@ -4,12 +4,13 @@
 //! date are told and no more, however often the agent restarts.
 
 use imprimatur_proto::canonical::Fault;
+use imprimatur_proto::capacity::PRINTS_A_DAY;
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
 use super::consent::next;
-use super::{AgentError, Core, PRINTS_PER_DATE_MAX};
+use super::{AgentError, Core};
 use crate::store::{Space, StoreError};
 
 /// Dates whose counts are kept; the collector takes nothing as old as that.
@@ -52,8 +53,8 @@ impl Core {
         }
         let mut told = self.told(date)?;
         let full = match kind {
-            RecordKind::Print => told.prints >= PRINTS_PER_DATE_MAX,
-            RecordKind::Day => told.days > 0 && !self.replaces(date)?,
+            RecordKind::Print => told.prints >= PRINTS_A_DAY,
+            RecordKind::Day => told.days > 0 && !self.replaces(date, started)?,
         };
         if full {
             self.counts.beyond_date += 1;
@@ -80,11 +81,13 @@ impl Core {
         Ok(Recorded::Kept)
     }
 
-    /// Whether the day's report is still pending: a later part of the same day, measured after a
-    /// restart, takes its place, because two would tell more than a day may.
-    fn replaces(&self, date: UtcDate) -> Result<bool, AgentError> {
+    /// Whether the day's report is still pending and was not measured for longer. Two parts of a
+    /// day, before and after a restart, would tell more than a day may: the one that began first
+    /// stays.
+    fn replaces(&self, date: UtcDate, started: UnixSeconds) -> Result<bool, AgentError> {
         let key = pending_key(date, RecordKind::Day, 0);
-        Ok(self.store.get(Space::Pending, &key)?.is_some())
+        let Some(value) = self.store.get(Space::Pending, &key)? else { return Ok(false) };
+        Ok(started <= Pending::read(key, &value)?.started)
     }
 
     fn told(&self, date: UtcDate) -> Result<Told, AgentError> {

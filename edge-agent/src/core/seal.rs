@@ -100,6 +100,57 @@ impl Core {
         Ok(sealed)
     }
 
+    /// Seals frames of another contract, made before an update, again under this one. An offered
+    /// frame waits for its verdict, because it may be stored; what cannot be read is deleted.
+    pub(super) fn adopt(&mut self) -> Result<(), AgentError> {
+        let Some(mut identity) = self.state.identity.clone() else { return Ok(()) };
+        let (mut again, mut gone) = (Vec::new(), Vec::new());
+        for (key, value) in self.store.scan(Space::Spool, b"")? {
+            let sequence = number("spool key", &key)?;
+            let (offered, frame) = spooled(&value)?;
+            match opened(frame) {
+                Err(_other_contract) => gone.push((sequence, value)),
+                Ok(batch) if !offered && !of_this_contract(&batch) => {
+                    again.push((sequence, Contents::of(&batch), value));
+                }
+                Ok(_) => {}
+            }
+        }
+        let mut unread = Vec::new();
+        for pending in self.pending()? {
+            if strip(pending.kind, &pending.report, &[]).is_err() {
+                unread.push(pending.key);
+            }
+        }
+        if again.is_empty() && gone.is_empty() && unread.is_empty() {
+            return Ok(());
+        }
+        let mut sequence = identity.next_batch;
+        let count = u64::try_from(again.len()).unwrap_or(u64::MAX);
+        identity.next_batch = sequence.saturating_add(count);
+        identity.contract_refused = None;
+        let mut reserved = self.draft();
+        reserved.state.identity = Some(identity.clone());
+        self.commit(reserved)?;
+        let mut draft = self.draft();
+        let purged = u64::try_from(gone.len() + unread.len()).unwrap_or(u64::MAX);
+        for (number, value) in gone {
+            draft.free(number, &value);
+        }
+        for key in unread {
+            draft.change.remove(Space::Pending, &key);
+        }
+        for (number, contents, value) in again {
+            draft.free(number, &value);
+            spool_again(&mut draft, &identity, contents, next(&mut sequence))?;
+        }
+        if purged > 0 {
+            tracing::warn!(purged, "what this version cannot read was deleted unsent");
+            draft.note(Noted::Unreadable { purged });
+        }
+        self.commit(draft)
+    }
+
     /// Pending reports, by date, prints first.
     pub(super) fn pending(&self) -> Result<Vec<Pending>, AgentError> {
         let entries = self.store.scan(Space::Pending, b"")?;
@@ -143,7 +194,8 @@ impl Core {
     ) -> Result<u64, AgentError> {
         let mut purged = 0;
         for mut pending in self.pending()? {
-            match strip(pending.kind, &pending.report, gone)? {
+            // What cannot be read may hold what is withdrawn.
+            match strip(pending.kind, &pending.report, gone).unwrap_or(None) {
                 Some(kept) if kept == pending.report => {}
                 Some(kept) => {
                     pending.report = kept;
@@ -172,11 +224,14 @@ pub(super) fn strip_frame(
     sequence: &mut u64,
 ) -> Result<u64, AgentError> {
     let (offered, frame) = spooled(value)?;
-    let Some(kept) = stripped(frame, gone)? else { return Ok(0) };
+    let kept = match stripped(frame, gone) {
+        Ok(None) => return Ok(0),
+        Ok(Some(kept)) => Some(kept),
+        // Nobody can say what is in it, so it may hold what is withdrawn.
+        Err(_other_contract) => None,
+    };
     draft.free(number("spool key", key)?, value);
-    if offered || kept.empty() {
-        return Ok(1);
-    }
+    let Some(kept) = kept.filter(|kept| !offered && !kept.empty()) else { return Ok(1) };
     spool_again(draft, identity, kept, next(sequence))?;
     Ok(0)
 }
@@ -195,7 +250,22 @@ pub(super) fn spool_again(
     Ok(())
 }
 
+/// Whether a batch names the contract of this build.
+pub(super) fn of_this_contract(batch: &Batch) -> bool {
+    let named = batch.header.as_ref().map(|header| header.contract_hash.as_slice());
+    named == Some(contract().hash().as_slice())
+}
+
 impl Contents {
+    /// All that a batch tells.
+    pub(super) fn of(batch: &Batch) -> Self {
+        Self {
+            prints: batch.prints.iter().map(canonical::encode).collect(),
+            days: batch.days.iter().map(canonical::encode).collect(),
+            tag: batch.header.as_ref().map(|h| h.identity_tag.clone()).unwrap_or_default(),
+        }
+    }
+
     pub(super) fn empty(&self) -> bool {
         self.prints.is_empty() && self.days.is_empty()
     }

@@ -630,12 +630,106 @@ fn a_date_tells_ten_prints_and_one_day_in_all_batches_together() {
         room.agent.seal_prints().unwrap();
     }
     assert_eq!(room.day(), Recorded::Kept);
-    assert_eq!(room.day(), Recorded::Kept, "a later part of the day takes its place");
     room.agent.seal_all().unwrap();
     assert_eq!(room.day(), Recorded::BeyondDate);
     let batches: Vec<_> = room.spool().values().map(|frame| batch(frame)).collect();
     assert_eq!(batches.iter().map(|batch| batch.prints.len()).sum::<usize>(), 10);
     assert_eq!(batches.iter().map(|batch| batch.days.len()).sum::<usize>(), 1);
+}
+
+#[test]
+fn of_two_parts_of_a_day_the_one_that_began_first_is_told() {
+    let room = Room::granted(&[Category::Status]);
+    let long = room.clock.now();
+    let record = |observed, started| {
+        let status = Some(DayStatus { observed, ..DayStatus::default() });
+        let report = DayReport { date: TODAY.0, status, ..DayReport::default() };
+        room.agent.record_day(&report, started).unwrap()
+    };
+    assert_eq!(record(3, UnixSeconds(long.0 + 60)), Recorded::Kept);
+    assert_eq!(record(4, long), Recorded::Kept);
+    assert_eq!(record(2, UnixSeconds(long.0 + 7200)), Recorded::BeyondDate);
+    room.agent.seal_all().unwrap();
+    let told = batch(&room.spool()[&1]).days.remove(0);
+    assert_eq!(told.status.unwrap().observed, 4);
+}
+
+/// Puts a frame into the spool that was sealed under another contract or cannot be read.
+fn smuggle(room: &Room, sequence: u64, offered: u8, frame: &[u8]) {
+    let mut agent = room.agent.lock();
+    let mut draft = agent.draft();
+    draft.spool(sequence, frame);
+    draft.change.put(Space::Spool, &sequence.to_be_bytes(), &[&[offered], frame].concat());
+    agent.commit(draft).unwrap();
+}
+
+/// A frame as an older version sealed it.
+fn older(room: &Room, sequence: u64) -> Vec<u8> {
+    let key = room.agent.lock().state.identity.clone().unwrap().key();
+    let mut batch = batch(room.spool().values().next().unwrap());
+    let header = batch.header.as_mut().unwrap();
+    (header.contract_hash, header.sequence) = (vec![7; 32], sequence);
+    let batch = canonical::encode(&batch);
+    let signature = key.sign(Domain::Batch, &batch);
+    frame::seal(batch, signature).unwrap()
+}
+
+#[test]
+fn after_an_update_what_can_be_read_is_sealed_again_and_the_rest_goes() {
+    let room = Room::granted(&[Category::Status]);
+    room.print();
+    room.agent.seal_all().unwrap();
+    let (fresh, sent) = (older(&room, 901), older(&room, 902));
+    smuggle(&room, 901, 0, &fresh);
+    smuggle(&room, 902, 1, &sent);
+    smuggle(&room, 903, 1, &[9; 512]);
+    let room = room.restart();
+    assert_eq!(room.spool().keys().copied().collect::<Vec<_>>(), [1, 2, 902]);
+    let [old, again] = [1, 2].map(|number| batch(&room.spool()[&number]));
+    assert_eq!(old.prints, again.prints);
+    assert_eq!(again.header.unwrap().contract_hash, contract().hash());
+    assert_eq!(room.spool()[&902], sent, "it may be stored: its verdict tells");
+    let purged = |line: &Line| matches!(line.noted, Noted::Unreadable { purged: 1 });
+    assert_eq!(room.agent.log().unwrap().iter().filter(|line| purged(line)).count(), 1);
+    let refused = room.collector.verdict(&sent, RefusalReason::ContractUnsupported, &[]);
+    room.agent.on_verdict(&refused).unwrap();
+    assert_eq!(room.spool().keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(!room.agent.show().unwrap().contract_unsupported);
+}
+
+#[test]
+fn a_frame_that_cannot_be_read_goes_with_a_withdrawal_of_a_part() {
+    let room = Room::granted(&[Category::Status, Category::PrintTime]);
+    smuggle(&room, 1, 0, &[9; 512]);
+    let gone = room.agent.withdraw(Some(&[Category::PrintTime])).unwrap();
+    assert_eq!(gone, Withdrawn::Part(vec![Category::PrintTime]));
+    assert!(room.spool().is_empty());
+}
+
+#[test]
+fn a_batch_under_an_older_policy_is_sealed_again_under_the_recorded_one() {
+    let mut room = Room::granted(&[Category::Status]);
+    room.print();
+    room.agent.seal_all().unwrap();
+    let policy_of = |frame: &[u8]| batch(frame).header.unwrap().policy_hash;
+    let first = policy_of(&room.spool()[&1]);
+    room.agent.lock().settings.policy.hash = Digest([5; 32]);
+    room.agent.grant(&[Category::PrintTime], None).unwrap();
+    room.print();
+    room.agent.seal_all().unwrap();
+    assert_eq!(policy_of(&room.spool()[&2]), first, "not recorded yet");
+    assert_eq!(said(&room.event().unwrap()).0.policy_hash, [5; 32]);
+    room.announce();
+    room = room.restart();
+    let refused = room.spool()[&1].clone();
+    let verdict = room.collector.verdict(&refused, RefusalReason::PolicyMismatch, &[]);
+    room.agent.on_verdict(&verdict).unwrap();
+    assert_eq!(room.spool().keys().copied().collect::<Vec<_>>(), [2, 3]);
+    let again = room.spool()[&3].clone();
+    assert_eq!((policy_of(&again), batch(&again).prints), (vec![5; 32], batch(&refused).prints));
+    let verdict = room.collector.verdict(&again, RefusalReason::PolicyMismatch, &[]);
+    room.agent.on_verdict(&verdict).unwrap();
+    assert_eq!(room.spool().len(), 1, "the same again would be refused for ever");
 }
 
 #[test]
@@ -927,7 +1021,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_only_what_is_granted_waits(ops in proptest::collection::vec(op(), 1..40)) {

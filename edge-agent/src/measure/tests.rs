@@ -1,7 +1,7 @@
 //! Tests of measuring: readings in, reports in the store.
 
 use imprimatur_consent::Category;
-use imprimatur_proto::telemetry::v1::Outcome;
+use imprimatur_proto::telemetry::v1::{FaultFamily, FaultHistory, Outcome};
 
 use super::*;
 use crate::core::tests::{Room, batch};
@@ -86,4 +86,36 @@ async fn otherwise_it_waits_for_the_end_of_its_day() {
     measured(&room, SealAfter::Day, [Some(Said::Offline)]).await;
     let sealed = |line: &crate::core::Line| matches!(line.noted, Noted::Sealed { .. });
     assert_eq!(room.agent.log().unwrap().iter().filter(|line| sealed(line)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_print_tells_no_fault_from_before_the_faults_were_granted() {
+    let room = Room::granted(&[Category::Status]);
+    let clock: Arc<dyn Clock> = Arc::<imprimatur_runtime::clock::ManualClock>::clone(&room.clock);
+    let mut measure = Measure {
+        agent: room.agent.clone(),
+        settings: MeasureSettings { machine: Machine::default(), seal_after: SealAfter::Print },
+        changes: room.agent.changes(),
+        identities: room.agent.changes().borrow().identities,
+        fault_grants: 0,
+        accumulator: Accumulator::default(),
+        since: clock.now(),
+        clock,
+        online: None,
+        waiting: VecDeque::new(),
+        failing: false,
+    };
+    let mut say = |said| {
+        let at = UnixSeconds(room.clock.now().0 + 300);
+        room.clock.set(at);
+        measure.read(Reading { at, said });
+    };
+    say(Said::Online(ReadingSource::Moonraker));
+    say(Said::Fault(FaultFamily::Heater));
+    say(Said::Fault(FaultFamily::Heater));
+    room.agent.grant(&[Category::Faults], None).unwrap();
+    say(Said::Started);
+    say(ended());
+    let print = batch(&room.agent.preview().unwrap().bytes).prints.remove(0);
+    assert_eq!(print.faults.unwrap().recent(), FaultHistory::None);
 }

@@ -1,8 +1,11 @@
 //! Why a source does not answer, in words that tell its owner what to do next.
 //!
-//! No variant holds what the peer wrote: error bodies quote paths, file names and G-code.
+//! No variant holds what the peer wrote: error bodies quote paths, file names and G-code. No text
+//! of one names a path: it may hold a person's name, and texts are logged.
 
 use std::path::PathBuf;
+
+use crate::told::chain;
 
 /// A source that cannot be read just now; the reader waits and tries again.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +57,7 @@ pub enum SourceError {
         peer: &'static str,
     },
     /// The file that holds the key cannot be read. Retry after the owner repaired it.
-    #[error("cannot read the key from `{path}`")]
+    #[error("cannot read the file of the key")]
     KeyFile {
         /// The file.
         path: PathBuf,
@@ -66,7 +69,7 @@ pub enum SourceError {
     #[error("the API key is empty or has characters that no key has")]
     KeyForm,
     /// The folder cannot be read. Retry after the owner repaired it.
-    #[error("cannot read folder `{path}`")]
+    #[error("cannot read the folder")]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -80,15 +83,32 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// The error with its causes, for the status line.
+    /// The error with its causes and places, for the owner's own status line. The log gets
+    /// [`chain`], because a path may name a person.
     pub fn told(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(inner) = cause {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            cause = inner.source();
+        match self {
+            Self::KeyFile { path, .. } | Self::Folder { path, .. } => {
+                format!("{} (`{}`)", chain(self), path.display())
+            }
+            other => chain(other),
         }
-        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn the_owner_is_told_a_path_and_the_log_is_not() {
+        let source = || Error::from(ErrorKind::NotFound);
+        let path = PathBuf::from("/home/jane/key");
+        let key = SourceError::KeyFile { path: path.clone(), source: source() };
+        for error in [key, SourceError::Folder { path, source: source() }] {
+            assert!(error.told().contains("/home/jane/key"));
+            assert!(!chain(&error).contains("jane"));
+        }
     }
 }

@@ -4,7 +4,6 @@
 //! that cannot disturb a print, waits longer after each failure, and never controls anything.
 //! It never logs what a peer wrote.
 
-pub mod backoff;
 pub mod error;
 pub mod gcode;
 mod http;
@@ -16,15 +15,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imprimatur_proto::telemetry::v1::ReadingSource;
+use imprimatur_runtime::entropy::Backoff;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::Backoff;
 pub use self::error::SourceError;
 pub use self::settings::{
     GcodeSettings, MoonrakerSettings, OctoPrintSettings, SettingsError, SourceSettings,
 };
 use crate::reading::{Reading, Said, UnixSeconds};
+use crate::told::chain;
+
+/// First wait after a failure.
+pub(crate) const WAIT_MIN: Duration = Duration::from_secs(1);
+
+/// Longest wait. A printer that is switched on is seen within a minute.
+pub(crate) const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Gives the time.
 pub type NowFn = Arc<dyn Fn() -> UnixSeconds + Send + Sync>;
@@ -125,7 +131,7 @@ impl Source {
     /// A full queue makes the reader wait: a late reading is better than a lost end of a print.
     pub async fn run(mut self, out: mpsc::Sender<Reading>, stop: CancellationToken) {
         let mut link = Link { out, now: self.now, status: self.status, online: false };
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(WAIT_MIN, WAIT_MAX);
         loop {
             let began = tokio::time::Instant::now();
             let failed = tokio::select! {
@@ -138,10 +144,10 @@ impl Source {
                 Ok(()) => SourceError::Closed,
             };
             // A peer that answers one question and refuses the next is not hammered.
-            if link.online && began.elapsed() > backoff::WAIT_MAX {
+            if link.online && began.elapsed() > WAIT_MAX {
                 backoff.reset();
             }
-            let wait = backoff.next_wait();
+            let wait = backoff.wait();
             link.retrying(&error, wait);
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -207,15 +213,16 @@ impl Link {
     /// Notes that the peer cannot be read, why, and when it is tried again.
     pub(crate) fn retrying(&self, error: &SourceError, wait: Duration) {
         let told = error.told();
+        let reason = chain(error);
         // One line for any number of failures alike in a row.
         let known = matches!(
             &self.status.borrow().state,
             SourceState::Retrying { error, .. } if *error == told
         );
         if known {
-            tracing::debug!(reason = %told, wait_ms = wait.as_millis(), "source does not answer");
+            tracing::debug!(%reason, wait_ms = wait.as_millis(), "source does not answer");
         } else {
-            tracing::warn!("a printer cannot be read: {told}; trying again until it can");
+            tracing::warn!("a printer cannot be read: {reason}; trying again until it can");
         }
         self.set(SourceState::Retrying { error: told, next_seconds: wait.as_secs() });
     }

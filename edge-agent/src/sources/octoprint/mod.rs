@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use imprimatur_proto::telemetry::v1::ReadingSource;
+use imprimatur_runtime::entropy::Backoff;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -21,11 +22,14 @@ use self::wire::{EVENTS, JobAnswer, Login, Printer, Push};
 use super::error::SourceError;
 use super::http::{self, Answer, Http};
 use super::settings::{OctoPrintSettings, Secret};
-use super::{Link, backoff::Backoff};
+use super::{Link, WAIT_MAX, WAIT_MIN};
 use crate::reading::Said;
 
 /// Name in messages.
 const PEER: &str = "OctoPrint";
+
+/// `OctoPrint` sends a heartbeat by itself; a socket that is silent for so long is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
 
 /// What to do about a refused key.
 const REMEDY: &str = "make a key of an account with the single permission STATUS";
@@ -44,6 +48,8 @@ struct Connection {
     http: Http,
     key: Secret,
     socket: Option<Socket>,
+    /// When the socket said something last.
+    heard: Instant,
     socket_due: Instant,
     socket_backoff: Backoff,
 }
@@ -64,8 +70,9 @@ impl Reader {
             http: Http::new(PEER, REMEDY)?,
             key: self.settings.key.read().await?,
             socket: None,
+            heard: Instant::now(),
             socket_due: Instant::now(),
-            socket_backoff: Backoff::new(),
+            socket_backoff: Backoff::new(WAIT_MIN, WAIT_MAX),
         };
         self.session.socket_closed();
         let mut ticks = interval(self.settings.poll);
@@ -73,7 +80,7 @@ impl Reader {
         loop {
             let event = tokio::select! {
                 _ = ticks.tick() => None,
-                event = next_push(&mut connection.socket) => Some(event),
+                event = connection.next_push() => Some(event),
             };
             match event {
                 None => self.tick(&mut connection, link).await?,
@@ -126,6 +133,7 @@ impl Reader {
         match self.try_open(connection).await {
             Ok(socket) => {
                 connection.socket = Some(socket);
+                connection.heard = Instant::now();
                 connection.socket_backoff.reset();
                 self.session.socket_opened();
                 Ok(())
@@ -159,9 +167,22 @@ impl Reader {
 }
 
 impl Connection {
+    /// The next event; `None` when the socket ended; never when there is no socket.
+    async fn next_push(&mut self) -> Option<Push> {
+        let Some(open) = &mut self.socket else { return std::future::pending().await };
+        // Polls interrupt the wait, so that it must not count from its own start.
+        let next = timeout_at(self.heard + SILENCE_MAX, open.next()).await;
+        self.heard = Instant::now();
+        match next {
+            Ok(Some(Ok(Message::Text(text)))) => Some(wire::push(text.as_bytes())),
+            Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => None,
+            Ok(Some(Ok(_))) => Some(Push::Nothing),
+        }
+    }
+
     fn drop_socket(&mut self) {
         self.socket = None;
-        self.socket_due = Instant::now() + self.socket_backoff.next_wait();
+        self.socket_due = Instant::now() + self.socket_backoff.wait();
     }
 }
 
@@ -175,13 +196,41 @@ pub fn greeting(login: &Login) -> [String; 2] {
     [subscribe.to_string(), auth.to_string()]
 }
 
-/// The next event; `None` when the socket ended; never when there is no socket.
-async fn next_push(socket: &mut Option<Socket>) -> Option<Push> {
-    let Some(open) = socket else { return std::future::pending().await };
-    // OctoPrint sends a heartbeat by itself; a silent minute means that the link is dead.
-    match timeout(Duration::from_secs(90), open.next()).await {
-        Ok(Some(Ok(Message::Text(text)))) => Some(wire::push(text.as_bytes())),
-        Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => None,
-        Ok(Some(Ok(_))) => Some(Push::Nothing),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_socket_ends_however_often_a_poll_interrupts_the_wait() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("ws://{}/", listener.local_addr().unwrap());
+        let silent = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let open = tokio_tungstenite::accept_async(stream).await.unwrap();
+            std::future::pending::<()>().await;
+            drop(open);
+        });
+        let (socket, _) = tokio_tungstenite::connect_async(address).await.unwrap();
+        let mut connection = Connection {
+            http: Http::new(PEER, REMEDY).unwrap(),
+            key: Secret::parse("key").unwrap(),
+            socket: Some(socket),
+            // The silence is nearly long enough already.
+            heard: Instant::now().checked_sub(SILENCE_MAX - Duration::from_millis(60)).unwrap(),
+            socket_due: Instant::now(),
+            socket_backoff: Backoff::new(WAIT_MIN, WAIT_MAX),
+        };
+        let mut polls = 0;
+        while polls < 200 {
+            match tokio::time::timeout(Duration::from_millis(20), connection.next_push()).await {
+                Ok(event) => {
+                    assert_eq!(event, None);
+                    break;
+                }
+                Err(_poll) => polls += 1,
+            }
+        }
+        assert!((1..200).contains(&polls), "{polls}");
+        silent.abort();
     }
 }

@@ -100,15 +100,6 @@ struct Progress {
     seconds: Option<f64>,
 }
 
-/// Answer of `/api/printer/error`, and the payload of event `Error`: codes only.
-#[derive(Debug, Default, Deserialize)]
-pub struct Trouble {
-    #[serde(default)]
-    reason: Option<String>,
-    #[serde(default)]
-    faq: Option<String>,
-}
-
 /// Answer of `/api/login`: what the push socket wants to be told.
 #[derive(Deserialize)]
 pub struct Login {
@@ -303,18 +294,6 @@ impl JobAnswer {
     /// Printing time so far, seconds.
     pub fn seconds(&self) -> Option<f64> {
         self.progress.as_ref()?.seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
-    }
-}
-
-impl Trouble {
-    /// Reads an answer; `None` when it is not one.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
-        first(bytes)
-    }
-
-    /// The code of the last error; `None` when there was none.
-    pub fn code(&self) -> Option<FaultCode> {
-        code(self.reason.as_deref(), self.faq.as_deref())
     }
 }
 
