@@ -11,7 +11,7 @@ use imprimatur_testkit::tap::Tap;
 use imprimatur_testkit::{ports, wait};
 
 use crate::agent::{Host, collector};
-use crate::program::{processor_time, said};
+use crate::program::{Answer, processor_time, said};
 use crate::rig::{Rig, SOON, values};
 
 /// How long attempts are counted.
@@ -145,6 +145,30 @@ async fn a_full_spool_is_told_and_keeps_what_it_holds() {
     told.sort_unstable();
     assert_eq!(told, [1, 2, 3, 4], "what was kept is delivered, in full");
     assert_eq!(rig.rows(RecordKind::Print).len(), 4);
+    assert_eq!(host.end().await, Some(0));
+}
+
+/// A limit on the size of files stands for a disk without room: writes fail in the same place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_told_and_loses_nothing() {
+    let rig = Rig::start("info").await;
+    let mut host = granted(&rig, "");
+    host.spool(3);
+    let mut cramped = std::process::Command::new("sh");
+    let agent = host.command(&["consent", "grant", "laser", "--yes"]);
+    cramped.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""]);
+    cramped.arg(agent.get_program()).args(agent.get_args());
+    let answer = Answer::of(cramped).await;
+    assert_ne!(answer.code, Some(0), "{answer:?}");
+    assert!(answer.err.contains("the agent's store failed"), "{answer:?}");
+    // With room again: the grant never was, and all that was spooled is there and is delivered.
+    let shown = host.json(&["consent", "show"]).await;
+    assert_eq!(shown["batches_waiting"], 3, "{shown}");
+    let laser = shown["categories"].as_array().unwrap().iter();
+    let laser = laser.clone().find(|state| state["category"] == "laser").unwrap();
+    assert_eq!(laser["flag"], "unasked");
+    host.run().await;
+    assert_eq!(rig.prints(3).await.len(), 3);
     assert_eq!(host.end().await, Some(0));
 }
 
