@@ -8,6 +8,7 @@
 mod answer;
 mod consent;
 mod error;
+mod event;
 mod hexed;
 mod journal;
 mod offer;

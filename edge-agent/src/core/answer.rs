@@ -9,7 +9,8 @@ use imprimatur_proto::contract;
 use imprimatur_proto::ingest::v1::{Outcome, RefusalReason, SignedVerdict, Verdict};
 use imprimatur_proto::telemetry::v1::Batch;
 
-use super::consent::{Said, next, signed};
+use super::consent::next;
+use super::event::{Said, signed};
 use super::seal::{Contents, of_this_contract, opened, spool_again, spooled, stripped};
 use super::state::{Waiting, numbered};
 use super::{AgentError, Core, Noted};
@@ -78,14 +79,11 @@ impl Core {
     ) -> Result<(), AgentError> {
         let surplus = self.surplus(subject, event, receipt)?;
         let mut reserved = self.draft();
-        let number = match &surplus {
-            None => None,
-            Some(_) => {
-                let taken = self.reserve(&mut reserved, subject, 1)?;
-                self.commit(reserved)?;
-                Some(taken)
-            }
-        };
+        let mut number = None;
+        if surplus.is_some() {
+            number = Some(self.reserve(&mut reserved, subject, 1)?);
+            self.commit(reserved)?;
+        }
         let mut draft = self.draft();
         if let Some(((of, sequence), categories)) = number.zip(surplus) {
             tracing::warn!("the collector holds a grant that was withdrawn: withdrawing it again");

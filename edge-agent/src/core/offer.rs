@@ -7,7 +7,7 @@
 use imprimatur_consent::{Digest, SubjectId};
 use imprimatur_runtime::UtcDate;
 
-use super::consent::sign_again;
+use super::event::sign_again;
 use super::seal::{size, spooled};
 use super::state::{Draft, Retired, Waiting, json, number, numbered, read};
 use super::{AgentError, Core, Noted};

@@ -211,12 +211,13 @@ mod tests {
             drop(open);
         });
         let (socket, _) = tokio_tungstenite::connect_async(address).await.unwrap();
+        let nearly = SILENCE_MAX.checked_sub(Duration::from_millis(60)).unwrap();
         let mut connection = Connection {
             http: Http::new(PEER, REMEDY).unwrap(),
             key: Secret::parse("key").unwrap(),
             socket: Some(socket),
             // The silence is nearly long enough already.
-            heard: Instant::now().checked_sub(SILENCE_MAX - Duration::from_millis(60)).unwrap(),
+            heard: Instant::now().checked_sub(nearly).unwrap(),
             socket_due: Instant::now(),
             socket_backoff: Backoff::new(WAIT_MIN, WAIT_MAX),
         };
