@@ -20,9 +20,15 @@ const FILES: [&str; 4] = [
     "imprimatur/ingest/v1/ingest.proto",
 ];
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo:rerun-if-changed=imprimatur");
-    println!("cargo:rerun-if-changed=src");
+fn main() {
+    println!("cargo::rerun-if-changed=imprimatur");
+    println!("cargo::rerun-if-changed=src");
+    if let Err(error) = generate() {
+        println!("cargo::error={error}");
+    }
+}
+
+fn generate() -> Result<(), Box<dyn std::error::Error>> {
     #[expect(clippy::disallowed_methods, reason = "a build script is told its folder this way")]
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let mut compiler = protox::Compiler::new(["."])?;
