@@ -9,12 +9,11 @@ mod prints;
 mod rogue;
 mod summary;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use imprimatur_query::{Engine, EngineSettings, QueryError, Request};
 use imprimatur_runtime::lifecycle;
-use tokio_util::sync::CancellationToken;
 
 use self::fleet::Fleet;
 use self::summary::Summary;
@@ -110,7 +109,6 @@ async fn sample(data: &Path) -> Result<Option<String>, CommandError> {
 
 /// What to try next.
 fn next(server: &Server, data: &Path) -> String {
-    let data: PathBuf = data.to_owned();
     let data = data.display();
     format!(
         "\nMQTT {}   gRPC {} (reflection on)\nWhile it runs, in another terminal:\n  \
@@ -119,9 +117,4 @@ fn next(server: &Server, data: &Path) -> String {
          cargo run -- compliance verify --data {data}\n",
         server.mqtt, server.collector.address
     )
-}
-
-/// A child token, so that a fleet can be stopped without the server.
-fn child(stop: &CancellationToken) -> CancellationToken {
-    stop.child_token()
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::prints::{self, Dice};
-use super::{child, rogue};
+use super::rogue;
 use crate::error::CommandError;
 use crate::up::Server;
 
@@ -95,7 +95,8 @@ impl Fleet {
         let tokens = server.collector.issue_tokens(AGENTS)?;
         let key = VerifyingKey::from_bytes(&server.collector.public_key);
         let key = key.map_err(|error| CommandError::Fleet(Box::new(error)))?;
-        let (mood, tasks, stop) = (Arc::new(Mood::default()), TaskTracker::new(), child(stop));
+        let (mood, tasks, stop) =
+            (Arc::new(Mood::default()), TaskTracker::new(), stop.child_token());
         for (number, token) in (0..AGENTS).zip(tokens) {
             let data = folder.join("agents").join(number.to_string());
             let settings = AgentSettings::new(data, policy.clone(), key);
