@@ -13,11 +13,12 @@ mod category;
 #[expect(dead_code, unreachable_pub, reason = "shared with the library")]
 mod rules;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "imprimatur/policy/v1/policy.proto",
     "imprimatur/telemetry/v1/telemetry.proto",
     "imprimatur/consent/v1/consent.proto",
     "imprimatur/ingest/v1/ingest.proto",
+    "imprimatur/rights/v1/rights.proto",
 ];
 
 fn main() {

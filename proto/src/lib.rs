@@ -48,6 +48,15 @@ pub mod consent {
     }
 }
 
+/// Messages of `imprimatur.rights.v1`, generated.
+pub mod rights {
+    /// Version 1.
+    #[expect(clippy::pedantic, reason = "generated code")]
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/imprimatur.rights.v1.rs"));
+    }
+}
+
 /// Messages and services of `imprimatur.ingest.v1`, generated.
 pub mod ingest {
     /// Version 1.

@@ -15,8 +15,12 @@ use crate::category::Category;
 mod read;
 
 /// Packages whose every field must carry options.
-const PACKAGES: [&str; 3] =
-    ["imprimatur.telemetry.v1", "imprimatur.consent.v1", "imprimatur.ingest.v1"];
+const PACKAGES: [&str; 4] = [
+    "imprimatur.telemetry.v1",
+    "imprimatur.consent.v1",
+    "imprimatur.ingest.v1",
+    "imprimatur.rights.v1",
+];
 
 /// What a field is for in the structure of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

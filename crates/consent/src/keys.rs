@@ -17,6 +17,12 @@ pub enum Domain {
     Receipt,
     /// A verdict, by the collector.
     Verdict,
+    /// A rights request, by the subject or its recovery key.
+    Rights,
+    /// The answer to one, by the collector.
+    RightsAnswer,
+    /// A farm's list of printers, by its owner.
+    Mandate,
 }
 
 impl Domain {
@@ -26,6 +32,9 @@ impl Domain {
             Self::Consent => b"imprimatur.consent.v1\0",
             Self::Receipt => b"imprimatur.receipt.v1\0",
             Self::Verdict => b"imprimatur.verdict.v1\0",
+            Self::Rights => b"imprimatur.rights.v1\0",
+            Self::RightsAnswer => b"imprimatur.rights-answer.v1\0",
+            Self::Mandate => b"imprimatur.mandate.v1\0",
         };
         [name, bytes].concat()
     }

@@ -107,10 +107,10 @@ impl Standing {
         for &number in &event.categories {
             let category = Category::from_number(number).ok_or(InvalidEvent::Incomplete)?;
             match event.decision() {
-                Decision::Granted => {
+                Decision::Granted | Decision::Renewed => {
                     next.granted.entry(category).or_insert(UtcDate(event.date));
                 }
-                Decision::Withdrawn => {
+                Decision::Withdrawn | Decision::Transferred => {
                     next.granted.remove(&category);
                 }
                 Decision::Unspecified => return Err(InvalidEvent::Incomplete),
@@ -159,7 +159,7 @@ mod tests {
             categories: categories.iter().map(|category| category.number()).collect(),
             policy_hash: vec![5; 32],
             date: TODAY.0,
-            enrolment_proof: Vec::new(),
+            ..ConsentEvent::default()
         }
     }
 

@@ -280,6 +280,7 @@ fn receipt_text(status: ReceiptStatus) -> &'static str {
         ReceiptStatus::TokenInvalid => {
             "the enrolment token is unknown or spent: grant again with another, or without"
         }
+        ReceiptStatus::SubjectEnded => "the subject was erased or handed over",
         ReceiptStatus::Unspecified | ReceiptStatus::Unauthenticated => "not authenticated",
     }
 }

@@ -77,6 +77,7 @@ pub(super) fn signed(of: &Retired, sequence: u64, said: Said) -> Waiting {
         policy_hash: said.policy.0.to_vec(),
         date: said.date.0,
         enrolment_proof: said.token.map(proof).unwrap_or_default(),
+        ..ConsentEvent::default()
     });
     let hash = Digest::of(&event);
     let signature = key.sign(Domain::Consent, &event);

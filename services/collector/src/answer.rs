@@ -78,6 +78,7 @@ impl Signer {
             recorded_date: about.date.0,
             granted: granted.into_iter().flatten().map(|category| category.number()).collect(),
             contract_hash: contract().hash().to_vec(),
+            ..Receipt::default()
         });
         let signature = self.0.sign(Domain::Receipt, &receipt);
         canonical::encode(&SignedReceipt { receipt, signature })

@@ -7,7 +7,8 @@ use futures::{Stream, StreamExt as _};
 use imprimatur_ledger::Book;
 use imprimatur_proto::ingest::v1::collector_service_server::CollectorService;
 use imprimatur_proto::ingest::v1::{
-    RecordConsentRequest, RecordConsentResponse, RefusalReason, SubmitRequest, SubmitResponse,
+    ExerciseRequest, ExerciseResponse, RecordConsentRequest, RecordConsentResponse, RefusalReason,
+    SubmitRequest, SubmitResponse,
 };
 use imprimatur_runtime::Clock;
 use tokio::sync::{mpsc, oneshot};
@@ -120,5 +121,12 @@ impl CollectorService for Door {
     ) -> Result<Response<RecordConsentResponse>, Status> {
         let receipt = self.receipt(&request.into_inner().event).await?;
         Ok(Response::new(RecordConsentResponse { receipt }))
+    }
+
+    async fn exercise(
+        &self,
+        _request: Request<ExerciseRequest>,
+    ) -> Result<Response<ExerciseResponse>, Status> {
+        Err(Status::unimplemented("rights requests are not taken yet"))
     }
 }
