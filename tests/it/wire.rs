@@ -5,7 +5,7 @@ use std::time::Duration;
 use imprimatur_consent::policy::STRICTEST;
 use imprimatur_consent::{Category, Digest, Domain, Policy, SigningSeed, VerifyingKey};
 use imprimatur_proto::consent::v1::{
-    ConsentEvent, Decision, Receipt, SignedConsentEvent, SignedReceipt,
+    Affirmation, ConsentEvent, Decision, Method, Receipt, SignedConsentEvent, SignedReceipt,
 };
 use imprimatur_proto::ingest::v1::{SignedVerdict, Verdict};
 use imprimatur_proto::telemetry::v1::{Batch, BatchHeader, PrintReport};
@@ -149,7 +149,10 @@ impl Device {
             categories: what.iter().map(|category| category.number()).collect(),
             policy_hash: policy().hash.0.to_vec(),
             date: SystemClock.today().0,
-            enrolment_proof: Vec::new(),
+            notice_language: b"en".to_vec(),
+            method: Method::Command.into(),
+            affirmation: Affirmation::AgeAndAuthority.into(),
+            ..ConsentEvent::default()
         });
         let signature = self.key.sign(Domain::Consent, &event);
         canonical::encode(&SignedConsentEvent { event, signature })

@@ -14,7 +14,8 @@ use imprimatur_consent::{
 };
 use imprimatur_ledger::Book;
 use imprimatur_proto::consent::v1::{
-    ConsentEvent, Decision, Receipt, ReceiptStatus, SignedConsentEvent, SignedReceipt,
+    Affirmation, ConsentEvent, Decision, Method, Receipt, ReceiptStatus, SignedConsentEvent,
+    SignedReceipt,
 };
 use imprimatur_proto::ingest::v1::{Outcome, SignedVerdict, Verdict};
 use imprimatur_proto::telemetry::v1::{
@@ -109,7 +110,10 @@ fn decision(number: u64, decision: Decision, categories: &[Category]) -> Consent
         categories: categories.iter().map(|category| category.number()).collect(),
         policy_hash: policy().hash.0.to_vec(),
         date: TODAY.0,
-        enrolment_proof: Vec::new(),
+        notice_language: b"en".to_vec(),
+        method: Method::Command.into(),
+        affirmation: Affirmation::AgeAndAuthority.into(),
+        ..ConsentEvent::default()
     }
 }
 

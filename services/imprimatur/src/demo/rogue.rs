@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use imprimatur_consent::{Category, Digest, Domain, SigningSeed};
-use imprimatur_proto::consent::v1::{ConsentEvent, Decision, SignedConsentEvent};
+use imprimatur_proto::consent::v1::{
+    Affirmation, ConsentEvent, Decision, Method, SignedConsentEvent,
+};
 use imprimatur_proto::telemetry::v1::{
     Batch, BatchHeader, PrintReport, PrintTemperature, PrintTime,
 };
@@ -82,7 +84,10 @@ fn grant(policy: Digest, key: &SigningSeed) -> Vec<u8> {
         categories: vec![Category::PrintTime.number()],
         policy_hash: policy.0.to_vec(),
         date: SystemClock.today().0,
-        enrolment_proof: Vec::new(),
+        notice_language: b"en".to_vec(),
+        method: Method::Command.into(),
+        affirmation: Affirmation::AgeAndAuthority.into(),
+        ..ConsentEvent::default()
     });
     let signature = key.sign(Domain::Consent, &event);
     canonical::encode(&SignedConsentEvent { event, signature })
