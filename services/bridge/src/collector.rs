@@ -1,9 +1,12 @@
-//! The collector's side of a session: one stream of frames, and a call for each consent event.
+//! The collector's side of a session: one stream of frames, and a call for each consent event or rights
+//! request.
 
 use std::error::Error as _;
 
 use imprimatur_proto::ingest::v1::collector_service_client::CollectorServiceClient;
-use imprimatur_proto::ingest::v1::{RecordConsentRequest, SubmitRequest, SubmitResponse};
+use imprimatur_proto::ingest::v1::{
+    ExerciseRequest, RecordConsentRequest, SubmitRequest, SubmitResponse,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -16,12 +19,12 @@ use crate::error::Lost;
 #[derive(Clone, Debug)]
 pub(crate) struct Collector(CollectorServiceClient<Channel>);
 
-/// What became of a consent event.
+/// What became of a consent event or a rights request.
 #[derive(Debug)]
-pub(crate) enum Recorded {
-    /// The receipt, signed by the collector.
-    Receipt(Vec<u8>),
-    /// Refused for good and without a receipt: sending it again would change nothing.
+pub(crate) enum Called {
+    /// The answer, signed by the collector.
+    Answer(Vec<u8>),
+    /// Refused for good and without an answer: sending it again would change nothing.
     Refused,
 }
 
@@ -58,14 +61,29 @@ impl Collector {
     }
 
     /// Records one consent event.
-    pub(crate) async fn record(mut self, event: Vec<u8>) -> Result<Recorded, Lost> {
-        let mut request = tonic::Request::new(RecordConsentRequest { event });
-        request.set_timeout(ANSWER_WITHIN);
-        match self.0.record_consent(request).await {
-            Ok(response) => Ok(Recorded::Receipt(response.into_inner().receipt)),
-            Err(status) if is_outage(&status) => Err(Lost::Collector(Box::new(status))),
-            Err(_refusal) => Ok(Recorded::Refused),
-        }
+    pub(crate) async fn record(mut self, event: Vec<u8>) -> Result<Called, Lost> {
+        let response = self.0.record_consent(timed(RecordConsentRequest { event })).await;
+        called(response.map(|response| response.into_inner().receipt))
+    }
+
+    /// Exercises one right.
+    pub(crate) async fn exercise(mut self, message: Vec<u8>) -> Result<Called, Lost> {
+        let response = self.0.exercise(timed(ExerciseRequest { message })).await;
+        called(response.map(|response| response.into_inner().answer))
+    }
+}
+
+fn timed<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(ANSWER_WITHIN);
+    request
+}
+
+fn called(answered: Result<Vec<u8>, Status>) -> Result<Called, Lost> {
+    match answered {
+        Ok(answer) => Ok(Called::Answer(answer)),
+        Err(status) if is_outage(&status) => Err(Lost::Collector(Box::new(status))),
+        Err(_refusal) => Ok(Called::Refused),
     }
 }
 

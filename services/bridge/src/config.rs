@@ -13,11 +13,15 @@ use tonic::transport::Endpoint;
 pub const PAYLOAD_BYTES_MAX: usize = 2 * frame::BYTES_MAX;
 /// Largest MQTT packet that the bridge takes, bytes; what the brokers that come with the project allow.
 pub const PACKET_BYTES_MAX: u32 = 32 * 1024;
-/// Largest answer that is taken from the collector, bytes. A verdict is below 200.
+/// Largest answer that is taken from the collector, bytes: a page of 8 KiB in its signed answer. A
+/// receipt with its proofs is below 4 KiB, a verdict below 200 bytes.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// How long the collector may take for one answer before it counts as away. It syncs its disk for
 /// each group of batches, which takes milliseconds.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Rights requests under way at once. An answer may take a read of the lake, and people ask one thing
+/// at a time; what is above is dropped and asked again, so that batches and consent never wait for it.
+pub const REQUESTS_MAX: usize = 16;
 /// How long messages under way may take after a stop; longer than one group commit, shorter than what
 /// service managers allow.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(3);

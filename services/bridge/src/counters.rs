@@ -42,14 +42,21 @@ counters! {
     consents_forwarded,
     /// Receipts published.
     consents_answered,
+    /// Rights requests given to the collector.
+    requests_forwarded,
+    /// Answers to rights requests published.
+    requests_answered,
     /// Messages dropped because their topic is not one that agents write to.
     dropped_topic,
-    /// Messages dropped because they are larger than any frame or consent event.
+    /// Messages dropped because they are larger than anything that agents send.
     dropped_oversize,
     /// Messages dropped because they were not sent at least once (`QoS` 1), so nothing bounds them.
     dropped_quality,
-    /// Consent events dropped because the collector refused them without a receipt.
+    /// Consent events and rights requests dropped because the collector refused them without an
+    /// answer.
     dropped_refused,
+    /// Rights requests dropped because as many as may be were under way; their agents ask again.
+    dropped_busy,
     /// Answers of the collector to nothing that was asked.
     answers_unmatched,
     /// Answers that the broker did not take.
@@ -87,6 +94,10 @@ impl Cell {
 impl Counts {
     /// All messages that were dropped, whatever the reason.
     pub fn dropped(&self) -> u64 {
-        self.dropped_topic + self.dropped_oversize + self.dropped_quality + self.dropped_refused
+        self.dropped_topic
+            + self.dropped_oversize
+            + self.dropped_quality
+            + self.dropped_refused
+            + self.dropped_busy
     }
 }

@@ -72,7 +72,7 @@ impl Lost {
             Self::Broker(_) => "start the broker or correct its address; the bridge tries again",
             Self::Account => "give the bridge the broker's account and password, then restart it",
             Self::Subscription => {
-                "let the account read the shared subscriptions of batches and consent events"
+                "let the account read the shared subscriptions of batches, consent events and requests"
             }
             Self::Window => "use a broker that honours MQTT 5 receive maximum",
             Self::Unreachable(_) => {

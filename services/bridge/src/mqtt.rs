@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// What the polling task says.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// Both subscriptions are in force.
+    /// All subscriptions are in force.
     Subscribed,
     /// A message came.
     Message(Box<Publish>),

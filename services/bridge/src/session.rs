@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::collector::{Collector, Recorded};
+use crate::collector::{Called, Collector};
 use crate::config::{
-    ANSWER_BYTES_MAX, ANSWER_WITHIN, BridgeSettings, DRAIN_WITHIN, PAYLOAD_BYTES_MAX,
+    ANSWER_BYTES_MAX, ANSWER_WITHIN, BridgeSettings, DRAIN_WITHIN, PAYLOAD_BYTES_MAX, REQUESTS_MAX,
 };
 use crate::counters::Counters;
 use crate::error::Lost;
@@ -48,12 +48,13 @@ pub(crate) enum Ended {
 /// A message under way.
 struct Asked {
     subject: Subject,
+    kind: Kind,
     message: Box<Publish>,
     since: Instant,
 }
 
-/// The answer to a consent event, and what it answers.
-type Recording = BoxFuture<'static, (Asked, Result<Recorded, Lost>)>;
+/// The answer to a consent event or a rights request, and what it answers.
+type Calling = BoxFuture<'static, (Asked, Result<Called, Lost>)>;
 
 struct Session<'a> {
     counters: &'a Counters,
@@ -63,7 +64,10 @@ struct Session<'a> {
     frames: mpsc::Sender<SubmitRequest>,
     next_request: u64,
     batches: BTreeMap<u64, Asked>,
-    consents: FuturesUnordered<Recording>,
+    /// Consent events and rights requests; bound: the window.
+    calls: FuturesUnordered<Calling>,
+    /// How many of the calls are rights requests; at most [`REQUESTS_MAX`].
+    requests: usize,
 }
 
 /// Connects both sides and carries until the stop or a loss.
@@ -99,7 +103,8 @@ pub(crate) async fn run(
         frames,
         next_request: 1,
         batches: BTreeMap::new(),
-        consents: FuturesUnordered::new(),
+        calls: FuturesUnordered::new(),
+        requests: 0,
     };
     // Dropping the set ends both tasks and with them both connections.
     let mut tasks = JoinSet::new();
@@ -131,8 +136,8 @@ impl Session<'_> {
                 Some(answer) = answers.recv() => {
                     self.verdict(answer).inspect(|()| outage.over())
                 }
-                Some((asked, recorded)) = self.consents.next() => {
-                    self.receipt(&asked, recorded).inspect(|()| outage.over())
+                Some((asked, called)) = self.calls.next() => {
+                    self.called(&asked, called).inspect(|()| outage.over())
                 }
                 Some(ended) = tasks.join_next() => Err(ended.unwrap_or_else(Lost::Task)),
                 Some(heard) = messages.recv(), if drain_until.is_none() => match heard {
@@ -179,7 +184,7 @@ impl Session<'_> {
             return self.acknowledge(&message);
         }
         let payload = message.payload.to_vec();
-        let asked = Asked { subject, message, since: Instant::now() };
+        let asked = Asked { subject, kind, message, since: Instant::now() };
         match kind {
             Kind::Batch => {
                 let request = self.next_request;
@@ -191,8 +196,18 @@ impl Session<'_> {
             }
             Kind::Consent => {
                 let recording = self.collector.clone().record(payload);
-                self.consents.push(Box::pin(async move { (asked, recording.await) }));
+                self.calls.push(Box::pin(async move { (asked, recording.await) }));
                 self.counters.cells().consents_forwarded.up();
+            }
+            Kind::Request if self.requests >= REQUESTS_MAX => {
+                self.counters.cells().dropped_busy.up();
+                return self.acknowledge(&asked.message);
+            }
+            Kind::Request => {
+                let exercising = self.collector.clone().exercise(payload);
+                self.calls.push(Box::pin(async move { (asked, exercising.await) }));
+                self.requests += 1;
+                self.counters.cells().requests_forwarded.up();
             }
         }
         Ok(())
@@ -204,20 +219,25 @@ impl Session<'_> {
             self.counters.cells().answers_unmatched.up();
             return Ok(());
         };
-        self.answer(&asked, Kind::Batch, answer.verdict)?;
+        self.answer(&asked, answer.verdict)?;
         self.counters.cells().batches_answered.up();
         Ok(())
     }
 
-    /// Publishes a receipt and acknowledges its consent event.
-    fn receipt(&mut self, asked: &Asked, recorded: Result<Recorded, Lost>) -> Result<(), Lost> {
-        match recorded {
-            Ok(Recorded::Receipt(receipt)) => {
-                self.answer(asked, Kind::Consent, receipt)?;
-                self.counters.cells().consents_answered.up();
+    /// Publishes a receipt or an answer and acknowledges what it answers.
+    fn called(&mut self, asked: &Asked, called: Result<Called, Lost>) -> Result<(), Lost> {
+        let of_requests = asked.kind == Kind::Request;
+        if of_requests {
+            self.requests = self.requests.saturating_sub(1);
+        }
+        match called {
+            Ok(Called::Answer(answer)) => {
+                self.answer(asked, answer)?;
+                let cells = self.counters.cells();
+                if of_requests { &cells.requests_answered } else { &cells.consents_answered }.up();
                 Ok(())
             }
-            Ok(Recorded::Refused) => {
+            Ok(Called::Refused) => {
                 self.counters.cells().dropped_refused.up();
                 self.acknowledge(&asked.message)
             }
@@ -229,9 +249,9 @@ impl Session<'_> {
     }
 
     /// The answer goes out before the acknowledgement, on one connection and in this order.
-    fn answer(&self, asked: &Asked, kind: Kind, payload: Vec<u8>) -> Result<(), Lost> {
+    fn answer(&self, asked: &Asked, payload: Vec<u8>) -> Result<(), Lost> {
         debug_assert!(payload.len() <= ANSWER_BYTES_MAX, "the client's decoding limit");
-        let topic = asked.subject.answer_topic(kind);
+        let topic = asked.subject.answer_topic(asked.kind);
         self.client
             .try_publish(topic, QoS::AtLeastOnce, false, payload)
             .map_err(|_full| Lost::Window)?;
@@ -242,7 +262,7 @@ impl Session<'_> {
         self.client.try_ack(message).map_err(|_full| Lost::Window)
     }
 
-    /// Whether the oldest batch is young enough; consent events have a deadline of their own.
+    /// Whether the oldest batch is young enough; calls have a deadline of their own.
     fn still_answering(&self, now: Instant) -> Result<(), Lost> {
         match self.batches.values().next() {
             Some(oldest) if now.duration_since(oldest.since) > ANSWER_WITHIN => Err(Lost::Silent),
@@ -251,7 +271,7 @@ impl Session<'_> {
     }
 
     fn under_way(&self) -> usize {
-        self.batches.len() + self.consents.len()
+        self.batches.len() + self.calls.len()
     }
 
     fn left(&self) -> Stopped {

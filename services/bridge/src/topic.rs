@@ -7,6 +7,8 @@ pub enum Kind {
     Batch,
     /// A consent event; answered by a receipt.
     Consent,
+    /// What an owner asks of what is held; answered by an answer.
+    Request,
 }
 
 /// The subject part of a topic, 32 lower-case hex digits: where the answer goes. It is not believed,
@@ -33,6 +35,7 @@ impl Subject {
         let leaf = match kind {
             Kind::Batch => "verdict",
             Kind::Consent => "receipt",
+            Kind::Request => "answer",
         };
         format!("imprimatur/v1/{subject}/{leaf}")
     }
@@ -45,14 +48,15 @@ pub fn parse(topic: &[u8]) -> Option<(Subject, Kind)> {
     let kind = match leaf {
         "batch" => Kind::Batch,
         "consent" => Kind::Consent,
+        "request" => Kind::Request,
         _ => return None,
     };
     Some((Subject::parse(subject)?, kind))
 }
 
 /// The shared subscriptions that bring everything agents send.
-pub fn filters(share: &str) -> [String; 2] {
-    ["batch", "consent"].map(|leaf| format!("$share/{share}/imprimatur/v1/+/{leaf}"))
+pub fn filters(share: &str) -> [String; 3] {
+    ["batch", "consent", "request"].map(|leaf| format!("$share/{share}/imprimatur/v1/+/{leaf}"))
 }
 
 #[cfg(test)]
@@ -68,12 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_two_topics_of_a_subject_are_read() {
+    fn only_the_three_topics_of_a_subject_are_read() {
         let topic = |leaf: &str| format!("imprimatur/v1/{SUBJECT}/{leaf}");
         check(&topic("batch"), Some((Kind::Batch, &topic("verdict"))));
         check(&topic("consent"), Some((Kind::Consent, &topic("receipt"))));
+        check(&topic("request"), Some((Kind::Request, &topic("answer"))));
         for foreign in [
             topic("verdict"),
+            topic("answer"),
             topic("batch/more"),
             topic(""),
             format!("imprimatur/v2/{SUBJECT}/batch"),

@@ -2,10 +2,11 @@
 //!
 //! Keeps true:
 //! - An agent has no account. Its client id, which must be 32 lower-case hex digits, is its name, and
-//!   it reaches four topics only: it writes `imprimatur/v1/{id}/batch` and `/consent`, and reads
-//!   `/verdict` and `/receipt` of the same id.
+//!   it reaches six topics only: it writes `imprimatur/v1/{id}/batch`, `/consent` and `/request`, and
+//!   reads `/verdict`, `/receipt` and `/answer` of the same id.
 //! - Only the bridge's account takes part in the shared subscriptions
-//!   `$share/{group}/imprimatur/v1/+/batch` and `/consent`, and only it writes verdicts and receipts.
+//!   `$share/{group}/imprimatur/v1/+/batch`, `/consent` and `/request`, and only it writes what answers
+//!   them.
 //! - Nothing is kept: memory only, sessions end with their connection, a connection with a will is
 //!   refused, and a retained message is acknowledged and thrown away.
 //! - Nothing is told: the library logs client ids and topics, so it runs on a thread of its own whose
@@ -32,7 +33,8 @@ use self::access::{Gate, NothingRetained};
 #[path = "broker/access.rs"]
 mod access;
 
-/// Largest packet by default, bytes: the largest frame sixteen times over.
+/// Largest packet by default, bytes: the largest frame sixteen times over, the largest answer (a page
+/// of 8 KiB, signed) three times.
 pub const PACKET_BYTES_MAX: usize = 32 * 1024;
 /// Connected clients by default. At about 10 kB each, 4,096 are 40 MB.
 pub const CLIENTS_MAX: usize = 4096;
@@ -44,8 +46,8 @@ const QUEUED_BYTES_MAX: usize = 16 * 1024 * 1024;
 const IN_FLIGHT_MAX: u16 = 64;
 /// Messages between the router and one client's task; when full, the router waits, then queues.
 const CHANNEL_MESSAGES_MAX: usize = 256;
-/// Agents and the bridge each need two.
-const SUBSCRIPTIONS_MAX: usize = 2;
+/// Agents and the bridge each need three.
+const SUBSCRIPTIONS_MAX: usize = 3;
 /// How long the library may take to close its connections before its thread goes without it.
 const STOP_GRACE: Duration = Duration::from_secs(6);
 

@@ -16,6 +16,7 @@ async fn bridge(broker: &EmbeddedBroker) -> Agent {
     let bridge = Agent::with(options);
     subscribes(&bridge, "$share/bridge/imprimatur/v1/+/batch", GRANTED).await;
     subscribes(&bridge, "$share/bridge/imprimatur/v1/+/consent", GRANTED).await;
+    subscribes(&bridge, "$share/bridge/imprimatur/v1/+/request", GRANTED).await;
     bridge
 }
 
@@ -34,7 +35,7 @@ async fn publishes(client: &Agent, topic: &str, expected: PubAckReason) {
 }
 
 #[tokio::test]
-async fn an_agent_reaches_its_own_four_topics_only() {
+async fn an_agent_reaches_its_own_six_topics_only() {
     let broker = broker(0).await;
     let bridge = bridge(&broker).await;
     let (agent, other) =
@@ -43,10 +44,13 @@ async fn an_agent_reaches_its_own_four_topics_only() {
     for filter in [
         other.topic("verdict"),
         other.topic("receipt"),
+        other.topic("answer"),
         agent.topic("batch"),
+        agent.topic("request"),
         agent.topic("+"),
         "imprimatur/v1/+/verdict".to_owned(),
         "imprimatur/v1/+/batch".to_owned(),
+        "imprimatur/v1/+/answer".to_owned(),
         "#".to_owned(),
         "$SYS/#".to_owned(),
         "$share/bridge/imprimatur/v1/+/batch".to_owned(),
@@ -57,9 +61,11 @@ async fn an_agent_reaches_its_own_four_topics_only() {
     for topic in [
         other.topic("batch"),
         other.topic("consent"),
+        other.topic("request"),
         other.topic("verdict"),
         agent.topic("verdict"),
         agent.topic("receipt"),
+        agent.topic("answer"),
         agent.topic("else"),
         "else".to_owned(),
     ] {
@@ -67,20 +73,25 @@ async fn an_agent_reaches_its_own_four_topics_only() {
     }
     publishes(&agent, &agent.topic("batch"), PubAckReason::Success).await;
     publishes(&agent, &agent.topic("consent"), PubAckReason::Success).await;
-    let seen = bridge.until(|seen| seen.messages.len() >= 2).await;
+    publishes(&agent, &agent.topic("request"), PubAckReason::Success).await;
+    let seen = bridge.until(|seen| seen.messages.len() >= 3).await;
     let topics: Vec<_> = seen.messages.into_iter().map(|(topic, _)| topic).collect();
-    assert_eq!(topics, [agent.topic("batch"), agent.topic("consent")]);
+    assert_eq!(topics, ["batch", "consent", "request"].map(|leaf| agent.topic(leaf)));
 
     // The bridge reaches both agents, and each agent gets its own.
     publishes(&bridge, &agent.topic("verdict"), PubAckReason::Success).await;
     publishes(&bridge, &other.topic("receipt"), PubAckReason::Success).await;
+    publishes(&bridge, &other.topic("answer"), PubAckReason::Success).await;
     publishes(&bridge, &other.topic("batch"), PubAckReason::NotAuthorized).await;
+    publishes(&bridge, &other.topic("request"), PubAckReason::NotAuthorized).await;
     subscribes(&bridge, "imprimatur/v1/+/batch", DENIED).await;
+    subscribes(&bridge, "$share/bridge/imprimatur/v1/+/answer", DENIED).await;
     subscribes(&bridge, "$share/bridge/#", DENIED).await;
     let mine = agent.until(|seen| !seen.messages.is_empty()).await;
     assert_eq!(mine.messages, [(agent.topic("verdict"), "x".to_owned())]);
-    let others = other.until(|seen| !seen.messages.is_empty()).await;
-    assert_eq!(others.messages, [(other.topic("receipt"), "x".to_owned())]);
+    let others = other.until(|seen| seen.messages.len() >= 2).await;
+    let expected = ["receipt", "answer"].map(|leaf| (other.topic(leaf), "x".to_owned()));
+    assert_eq!(others.messages, expected);
     broker.stop().await.unwrap();
 }
 

@@ -8,19 +8,25 @@ use mqtt5::broker::config::{StorageBackend, StorageConfig};
 use mqtt5::broker::{BrokerConfig, MqttBroker};
 use rumqttc::v5::mqttbytes::QoS;
 
-use crate::support::{Agent, Bridge, Collector, Mood, broker, options, settings, subject, until};
+use imprimatur_bridge::config::{ANSWER_BYTES_MAX, PAYLOAD_BYTES_MAX, REQUESTS_MAX};
+
+use crate::support::{
+    Agent, Bridge, Collector, LARGE, Mood, broker, options, settings, subject, until,
+};
 
 #[tokio::test]
-async fn a_batch_gets_its_verdict_and_a_consent_event_its_receipt() {
+async fn a_batch_gets_its_verdict_a_consent_event_its_receipt_and_a_request_its_answer() {
     let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Answer).await);
     let bridge = Bridge::ready(settings(broker.address(), collector.address)).await;
     let (one, other) = (Agent::start(broker.address()).await, Agent::start(broker.address()).await);
 
     one.send("consent", "yes").await;
     one.send("batch", "layers").await;
+    one.send("request", "what").await;
     other.send("batch", "resin").await;
 
-    let seen = one.until(|seen| seen.messages.len() == 2).await;
+    let seen = one.until(|seen| seen.messages.len() == 3).await;
+    assert!(seen.messages.contains(&(one.topic("answer"), "answer of what".into())));
     assert!(seen.messages.contains(&(one.topic("receipt"), "receipt of yes".into())));
     assert!(seen.messages.contains(&(one.topic("verdict"), "verdict of layers".into())));
     let seen = other.until(|seen| !seen.messages.is_empty()).await;
@@ -29,9 +35,49 @@ async fn a_batch_gets_its_verdict_and_a_consent_event_its_receipt() {
 
     let counts = bridge.until(|counts| counts.batches_answered == 2).await;
     assert_eq!((counts.batches_forwarded, counts.consents_forwarded), (2, 1));
-    assert_eq!((counts.consents_answered, counts.dropped(), counts.outages), (1, 0, 0));
+    assert_eq!((counts.consents_answered, counts.requests_answered), (1, 1));
+    assert_eq!((counts.requests_forwarded, counts.dropped(), counts.outages), (1, 0, 0));
     bridge.stop().await;
     broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_largest_answer_and_the_largest_receipt_pass_both_ways() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Answer).await);
+    let bridge = Bridge::ready(settings(broker.address(), collector.address)).await;
+    let agent = Agent::start(broker.address()).await;
+    agent.send("request", LARGE).await;
+    agent.send("consent", vec![b'y'; PAYLOAD_BYTES_MAX]).await;
+    let seen = agent.until(|seen| seen.messages.len() == 2).await;
+    let longest = seen.messages.iter().map(|(_, text)| text.len()).max();
+    // A signed answer with a page of 8 KiB is below 9 KiB; a receipt with its proofs below 4 KiB.
+    assert!(longest > Some(9 << 10) && longest <= Some(ANSWER_BYTES_MAX), "{longest:?}");
+    assert_eq!(bridge.counts().outages, 0);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn requests_have_a_window_of_their_own_and_never_hold_up_a_batch() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Wait).await);
+    let bridge = Bridge::ready(settings(broker.address(), collector.address)).await;
+    let agent = Agent::start(broker.address()).await;
+    for number in 0..REQUESTS_MAX + 3 {
+        agent.send("request", number.to_string()).await;
+    }
+    let counts = bridge.until(|counts| counts.dropped_busy == 3).await;
+    assert_eq!(counts.requests_forwarded, u64::try_from(REQUESTS_MAX).unwrap());
+    agent.send("consent", "no").await;
+    agent.send("batch", "layers").await;
+    bridge.until(|counts| counts.consents_answered + counts.batches_forwarded == 2).await;
+
+    collector.mood.send(Mood::Answer).unwrap();
+    agent.until(|seen| seen.messages.len() == REQUESTS_MAX + 2).await;
+    // The window is free again.
+    agent.send("request", "once more").await;
+    bridge.until(|counts| counts.requests_answered == counts.requests_forwarded).await;
+    let wanted = (agent.topic("answer"), "answer of once more".to_owned());
+    agent.until(|seen| seen.messages.contains(&wanted)).await;
+    bridge.stop().await;
 }
 
 /// A broker that lets everybody do everything, as a broker of somebody else's might.
@@ -70,15 +116,16 @@ async fn poison_is_counted_and_dropped_and_does_not_stop_the_rest() {
 }
 
 #[tokio::test]
-async fn a_consent_event_that_is_refused_for_good_does_not_come_again() {
-    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::RefuseConsents).await);
+async fn what_is_refused_for_good_does_not_come_again() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Refuse).await);
     let settings = settings(broker.address(), collector.address).with_window(1).unwrap();
     let bridge = Bridge::ready(settings).await;
     let agent = Agent::start(broker.address()).await;
     for _ in 0..3 {
         agent.send("consent", "garbage").await;
+        agent.send("request", "garbage").await;
     }
-    bridge.until(|counts| counts.dropped_refused == 3).await;
+    bridge.until(|counts| counts.dropped_refused == 6).await;
     agent.send("batch", "good").await;
     agent.until(|seen| seen.messages.len() == 1).await;
     assert_eq!(bridge.counts().outages, 0);
@@ -145,10 +192,11 @@ async fn no_log_line_names_a_subject_or_tells_a_payload() {
     let agent = Agent::start(broker.address()).await;
     agent.send("batch", "a most private payload").await;
     agent.send("consent", "a most private payload").await;
-    agent.until(|seen| seen.messages.len() == 2).await;
+    agent.send("request", "a most private payload").await;
+    agent.until(|seen| seen.messages.len() == 3).await;
     // Refused by the broker, which its library would tell at length.
     agent.publish(&format!("imprimatur/v1/{}/batch", subject()), QoS::AtLeastOnce, "x").await;
-    agent.until(|seen| seen.taken.len() == 3).await;
+    agent.until(|seen| seen.taken.len() == 4).await;
     let id = agent.id.clone();
     drop(agent);
     bridge.stop().await;

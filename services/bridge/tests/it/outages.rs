@@ -6,9 +6,12 @@ use imprimatur_bridge::Counts;
 use imprimatur_bridge::config::DRAIN_WITHIN;
 
 use imprimatur_testkit::peers::Mosquitto;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::PubAckReason;
 
 use crate::support::{
-    Agent, Bridge, Collector, Mood, PASSWORD, PATIENCE, USER, broker, settings, settings_for,
+    Agent, Bridge, Collector, LARGE, Mood, PASSWORD, PATIENCE, USER, broker, options, settings,
+    settings_for,
 };
 
 /// Waits lie between 50 ms and 100 ms with the tests' settings: so many attempts fit at most.
@@ -92,13 +95,45 @@ async fn mosquitto_carries_too_and_may_restart() {
 
     let agent = Agent::start(address).await;
     agent.send("consent", "yes").await;
+    agent.send("request", LARGE).await;
     agent.insist("before").await;
-    agent.until(|seen| seen.messages.len() >= 2).await;
+    agent.until(|seen| seen.messages.len() >= 3).await;
     mosquitto.restart().await.unwrap();
     Agent::start(address).await.insist("after").await;
     let counts = bridge.counts();
     assert_eq!((counts.outages, counts.dropped(), counts.answers_refused), (1, 0, 0));
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn mosquitto_keeps_requests_and_their_answers_to_one_agent_and_the_bridge() {
+    let folder = tempfile::tempdir().unwrap();
+    let mosquitto = Mosquitto::start(folder.path()).await.unwrap();
+    let address = imprimatur_testkit::ports::loopback(mosquitto.port());
+    let account = mosquitto.bridge_credentials().clone();
+    let mut as_bridge = options("bridge-of-the-tests", address);
+    as_bridge.set_credentials(&account.user, &account.password);
+    let bridge = Agent::with(as_bridge);
+    bridge.client.subscribe("$share/s/imprimatur/v1/+/request", QoS::AtLeastOnce).await.unwrap();
+    bridge.until(|seen| seen.subscribed.len() == 1).await;
+    let (alice, eve) = (Agent::start(address).await, Agent::start(address).await);
+    eve.client.subscribe(alice.topic("answer"), QoS::AtLeastOnce).await.unwrap();
+    eve.client.subscribe("imprimatur/v1/+/request", QoS::AtLeastOnce).await.unwrap();
+    eve.until(|seen| seen.subscribed.len() == 5).await;
+
+    for forged in [alice.topic("request"), alice.topic("answer"), eve.topic("answer")] {
+        eve.publish(&forged, QoS::AtLeastOnce, "forged").await;
+    }
+    let seen = eve.until(|seen| seen.taken.len() == 3).await;
+    assert_eq!(seen.taken, [PubAckReason::NotAuthorized; 3]);
+    alice.send("request", "private").await;
+    let seen = bridge.until(|seen| !seen.messages.is_empty()).await;
+    assert_eq!(seen.messages, [(alice.topic("request"), "private".to_owned())]);
+    for agent in [&alice, &eve] {
+        bridge.publish(&agent.topic("answer"), QoS::AtLeastOnce, "told").await;
+        let seen = agent.until(|seen| !seen.messages.is_empty()).await;
+        assert_eq!(seen.messages, [(agent.topic("answer"), "told".to_owned())]);
+    }
 }
 
 #[tokio::test]

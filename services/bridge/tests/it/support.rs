@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use imprimatur_bridge::config::ANSWER_BYTES_MAX;
 use imprimatur_bridge::{
     BridgeError, BridgeSettings, BrokerAddress, Counters, Counts, Credentials,
 };
@@ -12,7 +13,8 @@ use imprimatur_proto::ingest::v1::collector_service_server::{
     CollectorService, CollectorServiceServer,
 };
 use imprimatur_proto::ingest::v1::{
-    RecordConsentRequest, RecordConsentResponse, SubmitRequest, SubmitResponse,
+    ExerciseRequest, ExerciseResponse, RecordConsentRequest, RecordConsentResponse, SubmitRequest,
+    SubmitResponse,
 };
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
@@ -32,6 +34,8 @@ pub(crate) const USER: &str = "bridge";
 pub(crate) const PASSWORD: &str = "a password of the tests";
 /// The longest that any test waits for one thing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// A request that gets the largest answer that the bridge takes.
+pub(crate) const LARGE: &[u8] = b"all";
 /// Between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -67,10 +71,10 @@ pub(crate) async fn broker(port: u16) -> EmbeddedBroker {
 pub(crate) enum Mood {
     /// Answers all.
     Answer,
-    /// Takes frames and waits for a better mood before it answers.
+    /// Takes frames and requests and waits for a better mood before it answers.
     Wait,
-    /// Refuses each consent event for good, without a receipt.
-    RefuseConsents,
+    /// Refuses each consent event and each request for good, without an answer.
+    Refuse,
     /// Has no time.
     Busy,
 }
@@ -154,11 +158,30 @@ impl CollectorService for Echo {
         request: Request<RecordConsentRequest>,
     ) -> Result<Response<RecordConsentResponse>, Status> {
         match *self.0.borrow() {
-            Mood::RefuseConsents => Err(Status::invalid_argument("no")),
+            Mood::Refuse => Err(Status::invalid_argument("no")),
             Mood::Busy => Err(Status::resource_exhausted("busy")),
             Mood::Answer | Mood::Wait => {
                 let receipt = [b"receipt of ", request.into_inner().event.as_slice()].concat();
                 Ok(Response::new(RecordConsentResponse { receipt }))
+            }
+        }
+    }
+
+    async fn exercise(
+        &self,
+        request: Request<ExerciseRequest>,
+    ) -> Result<Response<ExerciseResponse>, Status> {
+        let mut mood = self.0.clone();
+        let mood = mood.wait_for(|mood| *mood != Mood::Wait).await;
+        match mood.map(|mood| *mood) {
+            Ok(Mood::Refuse) => Err(Status::invalid_argument("no")),
+            Ok(Mood::Busy) | Err(_) => Err(Status::resource_exhausted("busy")),
+            Ok(Mood::Answer | Mood::Wait) => {
+                let message = request.into_inner().message;
+                let padding =
+                    if message == LARGE { vec![b'.'; ANSWER_BYTES_MAX - 64] } else { vec![] };
+                let answer = [b"answer of ", message.as_slice(), &padding].concat();
+                Ok(Response::new(ExerciseResponse { answer }))
             }
         }
     }
@@ -299,11 +322,11 @@ impl Agent {
     /// An agent of its own subject, subscribed to its answers.
     pub(crate) async fn start(broker: SocketAddr) -> Self {
         let agent = Self::with(options(&subject(), broker));
-        for leaf in ["verdict", "receipt"] {
+        for leaf in ["verdict", "receipt", "answer"] {
             let topic = agent.topic(leaf);
             agent.client.subscribe(topic, QoS::AtLeastOnce).await.unwrap();
         }
-        agent.until(|seen| seen.subscribed.len() == 2).await;
+        agent.until(|seen| seen.subscribed.len() == 3).await;
         agent
     }
 

@@ -1,4 +1,4 @@
-//! Who may do what at the broker: agents reach four topics of their own, the bridge the rest.
+//! Who may do what at the broker: agents reach six topics of their own, the bridge the rest.
 
 use std::future::{Future, ready};
 use std::net::SocketAddr;
@@ -57,10 +57,8 @@ impl AuthProvider for Gate {
         topic: &'a str,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         let allowed = match (user_id, own_topic(topic)) {
-            (Some(_bridge), Some((_subject, kind))) => matches!(kind, "verdict" | "receipt"),
-            (None, Some((subject, kind))) => {
-                subject == client_id && matches!(kind, "batch" | "consent")
-            }
+            (Some(_bridge), Some((_subject, kind))) => goes_down(kind),
+            (None, Some((subject, kind))) => subject == client_id && goes_up(kind),
             (_, None) => false,
         };
         Box::pin(ready(allowed))
@@ -74,13 +72,14 @@ impl AuthProvider for Gate {
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         let allowed = match user_id {
             Some(_bridge) => {
-                let topic =
+                let shared =
                     topic_filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
-                matches!(topic, Some((_group, "imprimatur/v1/+/batch" | "imprimatur/v1/+/consent")))
+                let kind =
+                    shared.and_then(|(_group, topic)| topic.strip_prefix("imprimatur/v1/+/"));
+                kind.is_some_and(goes_up)
             }
-            None => own_topic(topic_filter).is_some_and(|(subject, kind)| {
-                subject == client_id && matches!(kind, "verdict" | "receipt")
-            }),
+            None => own_topic(topic_filter)
+                .is_some_and(|(subject, kind)| subject == client_id && goes_down(kind)),
         };
         Box::pin(ready(allowed))
     }
@@ -104,6 +103,16 @@ impl BrokerEventHandler for NothingRetained {
 fn own_topic(topic: &str) -> Option<(&str, &str)> {
     let (subject, kind) = topic.strip_prefix("imprimatur/v1/")?.split_once('/')?;
     is_subject(subject).then_some((subject, kind))
+}
+
+/// Whether agents write such topics, and the bridge reads them.
+fn goes_up(kind: &str) -> bool {
+    matches!(kind, "batch" | "consent" | "request")
+}
+
+/// Whether the bridge writes such topics, and agents read them.
+fn goes_down(kind: &str) -> bool {
+    matches!(kind, "verdict" | "receipt" | "answer")
 }
 
 /// Whether it is 32 lower-case hex digits.
