@@ -43,6 +43,11 @@ impl Signer {
         self.0.public()
     }
 
+    /// Signs an answer of this kind.
+    pub(crate) fn sign(&self, domain: Domain, answer: &[u8]) -> Vec<u8> {
+        self.0.sign(domain, answer)
+    }
+
     /// The verdict that a batch was stored.
     pub fn stored(&self, subject: SubjectId, sequence: u64, frame: Digest) -> Vec<u8> {
         self.verdict(&Verdict {

@@ -15,6 +15,7 @@ pub mod error;
 pub mod gate;
 pub mod publisher;
 pub mod record_consent;
+pub mod rights;
 pub mod service;
 pub mod tally;
 pub mod writer;
