@@ -97,19 +97,23 @@ impl Lake {
         (plain && !entry.path.is_empty()).then(|| self.folder.join(inside))
     }
 
-    /// Writes again only the rows to keep: how erasure reaches a file. `None` when no row is left.
-    /// The old file stays until a catalogue without it is stored and [`Lake::sweep`] ran.
+    /// Writes a file again with each row as `change` gives it back, without those it does not: how
+    /// erasure and rectification reach a file. `None` when no row is left, the same entry when none
+    /// changed. The old file stays until a catalogue without it is stored and [`Lake::sweep`] ran.
     ///
     /// # Errors
     /// [`RewriteError`]; nothing that a catalogue names has changed.
     pub fn rewrite(
         &self,
         entry: &FileEntry,
-        keep: impl Fn(&Row) -> bool,
+        change: impl FnMut(Row) -> Option<Row>,
     ) -> Result<Option<FileEntry>, RewriteError> {
-        let mut rows = self.read(entry).map_err(RewriteError::Read)?;
-        rows.retain(keep);
-        let written = self.write(&rows).map_err(RewriteError::Write)?;
+        let rows = self.read(entry).map_err(RewriteError::Read)?;
+        let changed: Vec<Row> = rows.iter().cloned().filter_map(change).collect();
+        if changed == rows {
+            return Ok(Some(entry.clone()));
+        }
+        let written = self.write(&changed).map_err(RewriteError::Write)?;
         Ok(written.into_iter().next())
     }
 

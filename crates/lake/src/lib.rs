@@ -20,7 +20,7 @@
 //! | --- | --- | --- |
 //! | `commit` | `UInt64` | number of the commit in the book |
 //! | `ordinal` | `UInt32` | place within its batch |
-//! | `epoch` | `UInt32` | month of the pseudonyms, `year * 100 + month` |
+//! | `epoch` | `UInt32` | of the pseudonyms: a month, `year * 100 + month`, or a day, `month * 100 + day` |
 //! | `subject` | `FixedSizeBinary(16)` | pseudonym |
 //! | `principal` | `FixedSizeBinary(16)` | pseudonym |
 //! | `date` | `Date32` | UTC date of the record, the same as the folder's |

@@ -1,4 +1,4 @@
-//! One row of the lake: a record under the pseudonyms of its month.
+//! One row of the lake: a record under the pseudonyms of its epoch.
 
 use imprimatur_consent::Pseudonym;
 use imprimatur_proto::record::{RecordKind, Section};
@@ -11,7 +11,7 @@ pub struct Row {
     pub kind: RecordKind,
     /// UTC date of the record.
     pub date: UtcDate,
-    /// Month of the pseudonyms, `year * 100 + month`; see [`UtcDate::month`].
+    /// Epoch of the pseudonyms: a month, `year * 100 + month`, or a day, `month * 100 + day`.
     pub epoch: u32,
     /// Number of the commit in the book.
     pub commit: u64,

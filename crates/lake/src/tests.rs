@@ -273,11 +273,31 @@ fn a_sweep_leaves_only_what_the_catalogue_names() {
 fn an_erasure_rewrites_a_file_beside_the_old_one() {
     let (_folder, lake) = lake();
     let old = lake.write(&[print(1, 1), print(2, 2), print(3, 3)]).unwrap().remove(0);
-    let new = lake.rewrite(&old, |row| row.commit != 2).unwrap().unwrap();
+    let new = lake.rewrite(&old, |row| (row.commit != 2).then_some(row)).unwrap().unwrap();
     assert_ne!(old.path, new.path);
     assert_eq!(lake.read(&old).unwrap().len(), 3);
     assert_eq!(lake.read(&new).unwrap(), [print(1, 1), print(3, 3)]);
-    assert_eq!(lake.rewrite(&new, |_| false).unwrap(), None);
+    assert_eq!(lake.rewrite(&new, Some).unwrap(), Some(new.clone()), "nothing to change");
+    assert_eq!(lake.rewrite(&new, |_| None).unwrap(), None);
+}
+
+#[test]
+fn a_rectification_rewrites_rows_and_writes_nothing_outside_the_contract() {
+    let (_folder, lake) = lake();
+    let old = lake.write(&[print(1, 1), print(2, 2)]).unwrap().remove(0);
+    let outcome = contract().column(RecordKind::Print, "status_outcome").unwrap();
+    let told = |index| Section { category: Category::Status, values: vec![(outcome, index)] };
+    let second = |index| {
+        move |row: Row| {
+            let sections = if row.commit == 2 { vec![told(index)] } else { row.sections };
+            Some(Row { sections, ..row })
+        }
+    };
+    let new = lake.rewrite(&old, second(2)).unwrap().unwrap();
+    let expected = [print(1, 1), Row { sections: vec![told(2)], ..print(2, 2) }];
+    assert_eq!(lake.read(&new).unwrap(), expected);
+    assert!(matches!(lake.rewrite(&old, second(6)), Err(RewriteError::Write(_))));
+    assert_eq!(lake.read(&old).unwrap().len(), 2, "the old file is untouched");
 }
 
 #[test]
