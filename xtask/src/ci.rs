@@ -3,13 +3,13 @@
 use std::process::Command;
 
 use crate::error::TaskError;
-use crate::{peers, run, test, tidy};
+use crate::{peers, promises, run, test, tidy};
 
 /// A name for the report, and what to do.
 type Step = (&'static str, fn() -> Result<(), TaskError>);
 
-/// Tests come last, so that their summary closes the output.
-const STEPS: [Step; 7] = [
+/// Tests come last, but for what reads their report.
+const STEPS: [Step; 8] = [
     ("format", format),
     ("tidy", tidy::check),
     ("buf", buf_lint),
@@ -17,6 +17,7 @@ const STEPS: [Step; 7] = [
     ("clippy", clippy),
     ("doc", doc),
     ("test", test::all),
+    ("promises", promises),
 ];
 
 /// Runs every step and names those that failed.
@@ -50,6 +51,11 @@ fn doc() -> Result<(), TaskError> {
     let mut command = run::cargo();
     command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
     run::check(&mut command)
+}
+
+/// Every row and case names tests, and each of them passed just now.
+fn promises() -> Result<(), TaskError> {
+    promises::run(true, Some(&test::report()))
 }
 
 /// The list of advisories needs a download and is checked before a release, not here.

@@ -30,6 +30,24 @@ pub(crate) enum TaskError {
     /// What `tidy` found; it has been printed.
     #[error("{count} untidy places")]
     Untidy { count: usize },
+    /// A file of `docs` is not TOML of the expected shape; the source names line and key.
+    #[error("cannot read `{}`", path.display())]
+    Toml {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A program answered with JSON that is not understood. It is of another version than this
+    /// project expects.
+    #[error("cannot read the answer of `{command}`")]
+    Json {
+        command: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// What `promises` found; it has been printed.
+    #[error("{count} faults in the registry of promises")]
+    Promises { count: usize },
     /// Steps of `ci` that failed.
     #[error("failed: {}", steps.join(", "))]
     Steps { steps: Vec<&'static str> },

@@ -1,13 +1,15 @@
-//! The project's own commands: `cargo xtask peers|test|tidy|buf|deny|ci`.
+//! The project's own commands: `cargo xtask peers|test|promises|tidy|buf|deny|ci`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that people read")]
 
 mod ci;
 mod error;
 mod peers;
+mod promises;
 mod run;
 mod test;
 mod tidy;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,12 +23,21 @@ struct Arguments {
 }
 
 /// What can be asked for.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Task {
     /// Install the programs that tests run against; does nothing where all are there.
     Peers,
     /// Install peers, run all tests, and repeat the runner's closing lines at the end.
     Test,
+    /// Write `docs/promises.md` and `docs/cases.md` from their registries and the tests that exist.
+    Promises {
+        /// Write nothing; fail where a page is stale or a promise or case is open.
+        #[arg(long)]
+        check: bool,
+        /// What nextest reported: fail where a named test did not run and pass.
+        #[arg(long, value_name = "FILE")]
+        passed: Option<PathBuf>,
+    },
     /// Check what rustfmt and clippy do not: headers, file lengths, leftovers.
     Tidy,
     /// Lint the contracts in `proto` with buf.
@@ -41,6 +52,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Task::Peers => peers::install(),
         Task::Test => test::all(),
+        Task::Promises { check, passed } => promises::run(check, passed.as_deref()),
         Task::Tidy => tidy::check(),
         Task::Buf => ci::buf_lint(),
         Task::Deny => ci::deny(),

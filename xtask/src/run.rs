@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde::de::DeserializeOwned;
+
 use crate::error::TaskError;
 
 /// The workspace's root.
@@ -34,6 +36,27 @@ pub(crate) fn check(command: &mut Command) -> Result<(), TaskError> {
     } else {
         Err(TaskError::Failed { command: text, status: status.to_string() })
     }
+}
+
+/// Runs to the end and gives what it printed; its errors go to the terminal.
+pub(crate) fn output(command: &mut Command) -> Result<String, TaskError> {
+    let text = text(command);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|source| TaskError::Start { command: text.clone(), source })?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(TaskError::Failed { command: text, status: output.status.to_string() })
+    }
+}
+
+/// What `command` prints, read as JSON.
+pub(crate) fn json<T: DeserializeOwned>(command: &mut Command) -> Result<T, TaskError> {
+    let answer = output(command)?;
+    serde_json::from_str(&answer)
+        .map_err(|source| TaskError::Json { command: text(command), source })
 }
 
 /// Whether it runs and succeeds, without a word.

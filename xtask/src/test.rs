@@ -1,11 +1,17 @@
 //! Runs all tests and says at the very end what the runner said.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use crate::error::TaskError;
 use crate::{peers, run};
+
+/// Where nextest leaves its report, as `.config/nextest.toml` says.
+pub(crate) fn report() -> PathBuf {
+    run::root().join("target/nextest/default/junit.xml")
+}
 
 /// Peers, the programs, all tests, documentation tests; the closing lines of the runner come last.
 pub(crate) fn all() -> Result<(), TaskError> {
@@ -13,6 +19,7 @@ pub(crate) fn all() -> Result<(), TaskError> {
     // The whole-system tests start the programs themselves. Tests are built along, so that nothing
     // is built twice with other features.
     run::check(run::cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
+    forget(&report())?;
     let mut runner = run::cargo();
     if run::has_cargo("nextest") {
         runner.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
@@ -31,6 +38,16 @@ pub(crate) fn all() -> Result<(), TaskError> {
         println!("{line}");
     }
     tests.and(docs)
+}
+
+/// The report of an earlier run tells nothing of this one.
+fn forget(report: &Path) -> Result<(), TaskError> {
+    match fs::remove_file(report) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(TaskError::File { path: report.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether it succeeded, and its closing lines; everything is also shown as it comes.
@@ -129,6 +146,17 @@ mod tests {
         let kept = closing(&lines(output));
         assert_eq!(kept.len(), 2);
         assert_eq!(kept.iter().filter_map(|line| passed(line)).sum::<u64>(), 21);
+    }
+
+    #[test]
+    fn an_old_report_is_forgotten_and_its_absence_is_fine() {
+        let folder = tempfile::tempdir().unwrap();
+        let report = folder.path().join("junit.xml");
+        fs::write(&report, "old").unwrap();
+        forget(&report).unwrap();
+        assert!(!report.exists());
+        forget(&report).unwrap();
+        assert!(forget(folder.path()).is_err(), "a folder is no report");
     }
 
     #[test]
