@@ -1,18 +1,26 @@
 //! A subject's standing: what is granted since when, and the one decision whether a section may be
 //! kept (INV-1).
 //!
-//! The standing is the fold of a subject's consent events in the order of their numbers. The gate,
-//! the commit and the verifier all ask the same [`Standing::decide`].
+//! The standing is the fold of a subject's events in the order in which they were recorded. The
+//! gate, the commit, a restore and the verifier all ask the same [`Standing::fold`] and
+//! [`Standing::decide`].
+
+mod events;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
-use imprimatur_proto::consent::v1::{ConsentEvent, Decision};
+use imprimatur_proto::consent::v1::ConsentEvent;
 use imprimatur_runtime::UtcDate;
 
 use crate::Category;
+use crate::calendar::months_after;
+use crate::event::What;
 use crate::ids::{Digest, PrincipalId, SubjectId};
-use crate::keys::VerifyingKey;
 use crate::policy::OLDEST_RECORD_DAYS;
+use crate::state::State;
+use crate::terms::Terms;
 
 /// Why a section may not be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,13 +34,21 @@ pub enum Denial {
     /// The record is of the future or older than the collector accepts.
     #[error("the record's date is out of range")]
     DateOutOfRange,
+    /// The owner or the law wants what is held to be used for nothing.
+    #[error("the subject is restricted")]
+    Restricted,
+    /// The grant is past its validity, a policy that asks for more overtook it, or its policy is
+    /// not known here.
+    #[error("the grant is past its validity")]
+    Expired,
 }
 
-/// Why a consent event is not valid, whatever the state.
+/// Why an event is not valid, whatever the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEvent {
-    /// A part is missing, or the public key is none.
-    #[error("a part of the consent event is missing or unusable")]
+    /// A part is missing or does not fit: for example a grant without a language of its policy's
+    /// notice, or a renewal of what is not granted or lapsed.
+    #[error("a part of the event is missing or unusable")]
     Incomplete,
     /// Its number is not above the newest of its subject.
     #[error("the event's number was used before")]
@@ -40,21 +56,90 @@ pub enum InvalidEvent {
     /// Its key or principal is not the subject's.
     #[error("the event is of another subject or principal")]
     Foreign,
+    /// The policy that it agrees to is not known.
+    #[error("the policy is not known")]
+    PolicyUnknown,
+    /// The policy that it agrees to does not offer the category.
+    #[error("the policy does not offer the category")]
+    NotOffered,
+    /// The subject withdrew everything, was transferred or erased.
+    #[error("the subject has ended")]
+    Ended,
 }
 
-/// What a subject's consent events add up to.
+/// A yes to one category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Grant {
+    /// Its date: older records are not covered.
+    pub since: UtcDate,
+    /// The last yes: validity counts from here.
+    pub renewed: UtcDate,
+    /// The policy agreed to.
+    pub policy: Digest,
+}
+
+/// Why a subject is restricted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grounds {
+    /// The owner asked for it.
+    Owner,
+    /// A task that is not finished.
+    PendingTask,
+    /// A claim, of either side.
+    Claim,
+    /// A law that demands keeping.
+    Statutory,
+}
+
+/// What is held is kept and used for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Restriction {
+    /// Why.
+    pub grounds: Grounds,
+    /// Since when.
+    pub since: UtcDate,
+    /// The last day; never for the owner's, always for a legal hold.
+    pub until: Option<UtcDate>,
+}
+
+/// Why nothing more may come from a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// Everything was withdrawn.
+    Withdrawn,
+    /// The printer changed hands or was reset.
+    Transferred,
+    /// Erasure was asked for.
+    Erased,
+}
+
+/// What a subject's events add up to.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Standing {
     /// The subject's public key.
     pub public_key: Digest,
     /// The principal that consents for it.
     pub principal: PrincipalId,
-    /// The policy consented to last.
+    /// The recovery code's public key.
+    pub recovery: Option<Digest>,
+    /// The policy agreed to last; zeros before the first grant.
     pub policy: Digest,
-    /// Number of the newest event.
+    /// Number of the newest consent event.
     pub sequence: u64,
-    /// Granted categories and the date of their grant.
-    pub granted: BTreeMap<Category, UtcDate>,
+    /// What is granted.
+    pub granted: BTreeMap<Category, Grant>,
+    /// How what was granted and is no more came to its end.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub past: BTreeMap<Category, State>,
+    /// The owner's restriction.
+    pub restriction: Option<Restriction>,
+    /// A legal hold. Beside the owner's restriction: the end of one leaves the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Restriction>,
+    /// Why and since when nothing more may come.
+    pub ended: Option<(Ended, UtcDate)>,
 }
 
 impl Standing {
@@ -63,60 +148,35 @@ impl Standing {
         SubjectId::of(&self.public_key.0)
     }
 
-    /// What the first event of a subject makes.
+    /// What the first consent event of a subject makes.
     ///
     /// # Errors
-    /// [`InvalidEvent`]; nothing changes.
-    pub fn begin(event: &ConsentEvent) -> Result<Self, InvalidEvent> {
-        let key = VerifyingKey::from_bytes(&event.public_key);
-        let key = key.map_err(|_no_key| InvalidEvent::Incomplete)?;
-        let empty = Self {
-            public_key: Digest(key.to_bytes()),
-            principal: principal(event)?,
-            policy: Digest([0; 32]),
-            sequence: 0,
-            granted: BTreeMap::new(),
-        };
-        empty.apply(event)
+    /// [`InvalidEvent`].
+    pub fn begin(terms: &Terms, event: &ConsentEvent) -> Result<Self, InvalidEvent> {
+        events::begin(terms, event)
     }
 
-    /// What one more event makes of it. A grant of what is granted keeps the older date; a
-    /// withdrawal of what is not granted changes nothing but the number.
+    /// What one more consent event makes of it. A grant of what is granted and has not lapsed
+    /// keeps the older date; a withdrawal of what is not granted changes nothing but the number.
     ///
     /// # Errors
     /// [`InvalidEvent`]; nothing changes.
-    pub fn apply(&self, event: &ConsentEvent) -> Result<Self, InvalidEvent> {
-        let foreign = event.public_key != self.public_key.0 || principal(event)? != self.principal;
-        if foreign {
-            return Err(InvalidEvent::Foreign);
-        }
-        if event.sequence <= self.sequence {
-            return Err(InvalidEvent::SequenceReused);
-        }
-        let policy = Digest::try_from(event.policy_hash.as_slice());
-        let policy = policy.map_err(|_absent| InvalidEvent::Incomplete)?;
-        let mut next = Self { sequence: event.sequence, ..self.clone() };
-        // A withdrawal is never turned away for its date, and agrees to no policy.
-        let granted = event.decision() == Decision::Granted;
-        if event.categories.is_empty() || (granted && event.date == 0) {
-            return Err(InvalidEvent::Incomplete);
-        }
-        if granted {
-            next.policy = policy;
-        }
-        for &number in &event.categories {
-            let category = Category::from_number(number).ok_or(InvalidEvent::Incomplete)?;
-            match event.decision() {
-                Decision::Granted | Decision::Renewed => {
-                    next.granted.entry(category).or_insert(UtcDate(event.date));
-                }
-                Decision::Withdrawn | Decision::Transferred => {
-                    next.granted.remove(&category);
-                }
-                Decision::Unspecified => return Err(InvalidEvent::Incomplete),
-            }
-        }
-        Ok(next)
+    pub fn apply(&self, terms: &Terms, event: &ConsentEvent) -> Result<Self, InvalidEvent> {
+        events::apply(self, terms, event)
+    }
+
+    /// What one more event of any kind, recorded on a date, makes of it. Signatures were checked
+    /// when it was recorded; whoever doubts asks [`crate::event::opened`].
+    ///
+    /// # Errors
+    /// [`InvalidEvent`]; nothing changes.
+    pub fn fold(
+        before: Option<&Self>,
+        terms: &Terms,
+        what: &What,
+        on: UtcDate,
+    ) -> Result<Self, InvalidEvent> {
+        events::fold(before, terms, what, on)
     }
 
     /// Whether a section of this category, in a record of this date, may be kept today: the grant
@@ -124,9 +184,21 @@ impl Standing {
     ///
     /// # Errors
     /// [`Denial`]: it may not.
-    pub fn decide(&self, category: Category, date: UtcDate, today: UtcDate) -> Result<(), Denial> {
-        let since = *self.granted.get(&category).ok_or(Denial::NoGrant)?;
-        if date < since {
+    pub fn decide(
+        &self,
+        terms: &Terms,
+        category: Category,
+        date: UtcDate,
+        today: UtcDate,
+    ) -> Result<(), Denial> {
+        let grant = self.granted.get(&category).ok_or(Denial::NoGrant)?;
+        if self.restricted(today) {
+            return Err(Denial::Restricted);
+        }
+        if self.ends(terms, category, grant) <= date.max(today) {
+            return Err(Denial::Expired);
+        }
+        if date < grant.since {
             return Err(Denial::BeforeGrant);
         }
         // A device's clock may be ahead of the collector's around midnight.
@@ -134,91 +206,49 @@ impl Standing {
         let old = today.0.saturating_sub(date.0) > OLDEST_RECORD_DAYS;
         if future || old { Err(Denial::DateOutOfRange) } else { Ok(()) }
     }
-}
 
-fn principal(event: &ConsentEvent) -> Result<PrincipalId, InvalidEvent> {
-    let principal = PrincipalId::try_from(event.principal.as_slice());
-    principal.map_err(|_wrong_length| InvalidEvent::Incomplete)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::keys::SigningSeed;
-
-    const TODAY: UtcDate = UtcDate(20_778);
-
-    fn event(sequence: u64, decision: Decision, categories: &[Category]) -> ConsentEvent {
-        ConsentEvent {
-            public_key: SigningSeed::from_seed(&[3; 32]).public().to_vec(),
-            principal: vec![9; 16],
-            sequence,
-            decision: decision.into(),
-            categories: categories.iter().map(|category| category.number()).collect(),
-            policy_hash: vec![5; 32],
-            date: TODAY.0,
-            ..ConsentEvent::default()
+    /// Where the consent to a category stands.
+    pub fn state(&self, terms: &Terms, category: Category, today: UtcDate) -> State {
+        let Some(grant) = self.granted.get(&category) else {
+            return self.past.get(&category).copied().unwrap_or(State::Unknown);
+        };
+        if self.ends(terms, category, grant) <= today {
+            State::Expired
+        } else if grant.renewed > grant.since {
+            State::Renewed
+        } else {
+            State::Given
         }
     }
 
-    #[test]
-    fn a_grant_covers_its_category_from_its_date_on() {
-        let standing =
-            Standing::begin(&event(1, Decision::Granted, &[Category::PrintTime])).unwrap();
-        let decide = |category, date| standing.decide(category, UtcDate(date), TODAY);
-        assert_eq!(decide(Category::PrintTime, TODAY.0), Ok(()));
-        assert_eq!(decide(Category::PrintTime, TODAY.0 + 1), Ok(()));
-        assert_eq!(decide(Category::PrintTime, TODAY.0 + 2), Err(Denial::DateOutOfRange));
-        assert_eq!(decide(Category::PrintTime, TODAY.0 - 1), Err(Denial::BeforeGrant));
-        assert_eq!(decide(Category::Laser, TODAY.0), Err(Denial::NoGrant));
-        let late = UtcDate(TODAY.0 + OLDEST_RECORD_DAYS + 1);
-        assert_eq!(standing.decide(Category::PrintTime, TODAY, late), Err(Denial::DateOutOfRange));
+    /// The first day on which one of the grants holds no more; `None` when nothing is granted.
+    pub fn valid_until(&self, terms: &Terms) -> Option<UtcDate> {
+        let grants = self.granted.iter();
+        grants.map(|(&category, grant)| self.ends(terms, category, grant)).min()
     }
 
-    #[test]
-    fn events_of_others_and_repeats_change_nothing() {
-        let standing = Standing::begin(&event(2, Decision::Granted, &[Category::Laser])).unwrap();
-        let repeat = event(2, Decision::Withdrawn, &[Category::Laser]);
-        assert_eq!(standing.apply(&repeat), Err(InvalidEvent::SequenceReused));
-        let other = ConsentEvent { principal: vec![8; 16], ..event(3, Decision::Granted, &[]) };
-        assert_eq!(standing.apply(&other), Err(InvalidEvent::Foreign));
-        assert_eq!(
-            standing.apply(&event(3, Decision::Granted, &[])),
-            Err(InvalidEvent::Incomplete)
-        );
-        assert_eq!(
-            standing.apply(&event(3, Decision::Unspecified, &[Category::Laser])),
-            Err(InvalidEvent::Incomplete)
-        );
+    /// What is granted but holds no more. The clock records it as [`What::Expired`].
+    pub fn lapsed(&self, terms: &Terms, today: UtcDate) -> Vec<Category> {
+        let grants = self.granted.iter();
+        let over = grants.filter(|(category, grant)| self.ends(terms, **category, grant) <= today);
+        over.map(|(&category, _)| category).collect()
     }
 
-    proptest! {
-        /// The standing agrees with a plain set that is granted to and withdrawn from.
-        #[test]
-        fn what_is_granted_last_is_what_is_permitted(
-            decisions in proptest::collection::vec((any::<bool>(), 0..11_usize), 1..40),
-        ) {
-            let mut model = std::collections::BTreeSet::new();
-            let mut standing = None;
-            for (number, (grant, place)) in (1..).zip(decisions) {
-                let category = Category::ALL[place];
-                let decision = if grant { Decision::Granted } else { Decision::Withdrawn };
-                if grant { model.insert(category); } else { model.remove(&category); }
-                let event = event(number, decision, &[category]);
-                standing = Some(match &standing {
-                    None => Standing::begin(&event).unwrap(),
-                    Some(standing) => Standing::apply(standing, &event).unwrap(),
-                });
-            }
-            let standing = standing.unwrap();
-            for category in Category::ALL {
-                prop_assert_eq!(
-                    standing.decide(category, TODAY, TODAY).is_ok(),
-                    model.contains(&category)
-                );
-            }
-        }
+    /// Whether the owner's restriction or a legal hold is in force.
+    pub fn restricted(&self, today: UtcDate) -> bool {
+        self.restriction.is_some() || self.held(today).is_some()
+    }
+
+    /// The legal hold in force. While there is one, nothing is erased.
+    pub fn held(&self, today: UtcDate) -> Option<&Restriction> {
+        self.hold.as_ref().filter(|hold| hold.until.is_none_or(|until| today <= until))
+    }
+
+    /// The first day on which a grant holds no more; day 0 when its policy is not known.
+    fn ends(&self, terms: &Terms, category: Category, grant: &Grant) -> UtcDate {
+        let Some(policy) = terms.policy(grant.policy) else { return UtcDate(0) };
+        let validity = months_after(grant.renewed, u32::from(policy.validity_months));
+        let overtaken = terms.overtaken(grant.policy, category);
+        overtaken.map_or(validity, |overtaken| validity.min(overtaken))
     }
 }

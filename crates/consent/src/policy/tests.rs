@@ -1,0 +1,1 @@
+//! Policies: each rule and its opposite.
