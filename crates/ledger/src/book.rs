@@ -1,132 +1,158 @@
-//! Opening the book, its transactions, and the answers that it remembers.
+//! Opening the book: the store, the keys beside it, the index in memory, and what may be read of it
+//! without a transaction.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use imprimatur_consent::{Category, Digest, Standing, SubjectId};
-use imprimatur_runtime::UnixSeconds;
+use imprimatur_consent::{Digest, Policy, SubjectId, Terms};
+use imprimatur_log::note::LogKey;
+use imprimatur_runtime::{durable, entropy};
 use redb::{ReadableDatabase as _, ReadableTable as _};
 
-use crate::evidence::ConsentEvidence;
+use crate::error::{BookError, LabelError};
+use crate::index::{Index, Known};
+use crate::keyring::Keyring;
+use crate::subject::Held;
 use crate::tables::{
-    Bytes, CONSENT, COUNTS, ENROLLED, EPOCHS, EVIDENCE, FILES, JOURNAL, NUMBERS, PEPPERS, POSITION,
-    RECEIPTS, STANDING, SYNTHETIC, TOKENS, VERDICTS, WINDOWS, WITHDRAWN,
+    BACKUPS, Bytes, COMMITS, CONDEMNED, COUNTS, ENTRIES, EPOCHS, EVENTS, FILES, JOURNAL, NODES,
+    NUMBERS, PEPPERS, POLICIES, RECEIPTS, REGISTER, SEGMENTS, SUBJECTS, SYNTHETIC, TASKS, TOKENS,
+    VERDICTS, WINDOWS,
 };
-
-/// Verdicts remembered for each subject (INV-5).
-pub const VERDICTS_REMEMBERED: u64 = 1024;
+use crate::txn::Txn;
 
 /// redb's cache, bytes. Its default is 1 GiB.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// The book cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum BookError {
-    /// The store failed. End the process: what was not answered was not done, and a restart
-    /// recovers.
-    #[error("the book cannot be read or written")]
-    Storage(#[source] Box<redb::Error>),
-    /// An entry is not what this program wrote. End the process and verify the ledger.
-    #[error("an entry in table `{table}` of the book is unreadable")]
-    Unreadable {
-        /// The table.
-        table: String,
-        /// What was wrong with it.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// No randomness for a pepper or token.
-    #[error("the book cannot draw a secret")]
-    Entropy(#[from] imprimatur_runtime::entropy::NoEntropy),
-}
+/// The store. One process owns it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Book(pub(crate) Arc<Inner>);
 
-macro_rules! from_redb {
-    ($($error:ident),*) => {$(
-        impl From<redb::$error> for BookError {
-            fn from(error: redb::$error) -> Self {
-                Self::Storage(Box::new(error.into()))
-            }
-        }
-    )*};
-}
-
-from_redb!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
-
-/// A book that holds the other kind of rows.
-#[derive(Debug, thiserror::Error)]
-pub enum LabelError {
-    /// Synthetic rows were meant for a real book, or the other way round. Use another folder.
-    #[error(
-        "the folder holds {} rows, and {} ones were to come; use another folder",
-        kind(!synthetic), kind(*synthetic)
-    )]
-    Other {
-        /// What was to come.
-        synthetic: bool,
-    },
-    /// The book failed.
-    #[error("the book failed")]
-    Book(#[from] BookError),
-}
-
-fn kind(synthetic: bool) -> &'static str {
-    if synthetic { "synthetic" } else { "real" }
-}
-
-/// The store. One process owns it.
 #[derive(Debug)]
-pub struct Book {
-    db: redb::Database,
+pub(crate) struct Inner {
+    pub(crate) db: redb::Database,
+    pub(crate) data: PathBuf,
+    pub(crate) keyring: Keyring,
+    pub(crate) log_key: LogKey,
+    pub(crate) index: RwLock<Index>,
+    pub(crate) terms: RwLock<Arc<Terms>>,
 }
 
-/// What the book knows of a batch number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Repeat {
-    /// Not seen.
-    New,
-    /// Seen with the same bytes: the verdict that was given.
-    Same(Vec<u8>),
-    /// Seen with other bytes.
-    Reused,
-    /// Older than what is remembered.
-    TooOld,
+impl Inner {
+    pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Book {
-    /// Opens the book in this file, or makes a new one that only its owner may read.
+    /// Opens `book.redb`, `keys/` and `log.key` in a data folder, or makes new ones that only their
+    /// owner may read; finishes what a crash left behind.
     ///
     /// # Errors
-    /// [`BookError::Storage`], also when another process has it open.
-    pub fn open(path: &Path) -> Result<Self, BookError> {
+    /// [`BookError`]; [`BookError::Behind`] and [`BookError::Forked`] when `log/` holds another log
+    /// than the book: then nothing is served.
+    pub fn open(data: &Path) -> Result<Self, BookError> {
+        let book = Self::open_unchecked(data)?;
+        book.agrees_with_log()?;
+        Ok(book)
+    }
+
+    /// As [`Book::open`] for a copy that is to be brought up to the published log.
+    pub(crate) fn open_unchecked(data: &Path) -> Result<Self, BookError> {
+        let path = data.join("book.redb");
+        let failed = |source| BookError::File { path: path.clone(), source };
+        durable::private_folder(data).map_err(failed)?;
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = file.open(path).map_err(redb::StorageError::Io)?;
+        let file = file.open(&path).map_err(failed)?;
         let file = redb::backends::FileBackend::new(file)?;
         let db = redb::Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file)?;
-        let book = Self { db };
-        // All tables exist from the start, so that a reader never meets one that does not.
-        let txn = book.begin()?;
-        for table in [STANDING, WITHDRAWN] {
-            txn.raw.open_table(table)?;
-        }
-        for table in [CONSENT, EVIDENCE, JOURNAL] {
+        let keyring = Keyring::open(&data.join("keys"))?;
+        let book = Self(Arc::new(Inner {
+            db,
+            data: data.to_owned(),
+            keyring,
+            log_key: log_key(&data.join("log.key"))?,
+            index: RwLock::default(),
+            terms: RwLock::new(Arc::new(Terms::of(&[]))),
+        }));
+        book.make_tables()?;
+        book.finish_destroying()?;
+        book.load_terms()?;
+        book.load_index()?;
+        Ok(book)
+    }
+
+    /// All tables exist from the start, so that a reader never meets one that does not.
+    fn make_tables(&self) -> Result<(), BookError> {
+        let txn = self.begin()?;
+        for table in [SUBJECTS, EVENTS, COMMITS, JOURNAL, TASKS, REGISTER, ENTRIES] {
             txn.raw.open_table(table)?;
         }
         for table in [RECEIPTS, VERDICTS] {
             txn.raw.open_table(table)?;
         }
+        for table in [FILES, SEGMENTS, BACKUPS] {
+            txn.raw.open_table(table)?;
+        }
         txn.raw.open_table(WINDOWS)?;
-        txn.raw.open_table(TOKENS)?;
-        txn.raw.open_table(ENROLLED)?;
-        txn.raw.open_table(PEPPERS)?;
         txn.raw.open_table(EPOCHS)?;
-        txn.raw.open_table(FILES)?;
+        txn.raw.open_table(TOKENS)?;
+        txn.raw.open_table(PEPPERS)?;
+        txn.raw.open_table(CONDEMNED)?;
+        txn.raw.open_table(POLICIES)?;
+        txn.raw.open_table(NODES)?;
         txn.raw.open_table(COUNTS)?;
         txn.raw.open_table(NUMBERS)?;
-        txn.commit()?;
-        Ok(book)
+        txn.commit()
+    }
+
+    /// Destroys the keys that a committed transaction condemned, also after a crash.
+    pub(crate) fn finish_destroying(&self) -> Result<(), BookError> {
+        let txn = self.begin()?;
+        let mut table = txn.raw.open_table(CONDEMNED)?;
+        let slots: Result<Vec<u64>, _> =
+            table.iter()?.map(|entry| entry.map(|(slot, _)| slot.value())).collect();
+        let slots = slots?;
+        if slots.is_empty() {
+            return Ok(());
+        }
+        self.0.keyring.destroy(&slots)?;
+        for slot in slots {
+            table.remove(slot)?;
+        }
+        drop(table);
+        txn.commit()
+    }
+
+    /// Makes the terms of all policies that the book archived.
+    pub(crate) fn load_terms(&self) -> Result<(), BookError> {
+        let texts = self.policies()?;
+        let read = |text: &String| Policy::read(text).map_err(|_unusable| unreadable(POLICIES));
+        let policies: Vec<Policy> = texts.values().map(read).collect::<Result<_, _>>()?;
+        let terms = Arc::new(Terms::of(&policies));
+        *self.0.terms.write().unwrap_or_else(PoisonError::into_inner) = terms;
+        Ok(())
+    }
+
+    /// Opens every subject once. A subject whose key is gone is none.
+    pub(crate) fn load_index(&self) -> Result<(), BookError> {
+        let mut index = Index::default();
+        let table = self.0.db.begin_read()?.open_table(SUBJECTS)?;
+        for entry in table.iter()? {
+            let (slot, sealed) = entry?;
+            if let Some(held) = Held::open(&self.0.keyring, slot.value(), sealed.value())? {
+                index.put(slot.value(), &held.standing);
+            }
+        }
+        *self.0.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+        Ok(())
     }
 
     /// Begins the one write transaction; waits for another to end.
@@ -134,11 +160,32 @@ impl Book {
     /// # Errors
     /// [`BookError::Storage`].
     pub fn begin(&self) -> Result<Txn, BookError> {
-        Ok(Txn { raw: self.db.begin_write()? })
+        Ok(Txn::of(self.0.db.begin_write()?, Arc::clone(&self.0)))
     }
 
-    pub(crate) fn db(&self) -> &redb::Database {
-        &self.db
+    /// The keys, for reading evidence.
+    pub fn keyring(&self) -> &Keyring {
+        &self.0.keyring
+    }
+
+    /// The public key that signs checkpoints of the log.
+    pub fn log_public_key(&self) -> [u8; 32] {
+        self.0.log_key.public()
+    }
+
+    /// What decisions need of all archived policies.
+    pub fn terms(&self) -> Arc<Terms> {
+        self.0.terms()
+    }
+
+    /// What is known of a subject, from memory: for the door.
+    pub fn known(&self, subject: SubjectId) -> Option<Known> {
+        self.0.index().known(subject)
+    }
+
+    /// Number of subjects.
+    pub fn subjects(&self) -> usize {
+        self.0.index().len()
     }
 
     /// Says that all that comes is synthetic, or that none of it is; for the life of the book.
@@ -147,24 +194,15 @@ impl Book {
     /// [`LabelError::Other`] when the book says the opposite: synthetic and real rows never mix.
     pub fn label(&self, synthetic: bool) -> Result<(), LabelError> {
         let txn = self.begin()?;
-        let mut numbers = txn.raw.open_table(NUMBERS).map_err(BookError::from)?;
         let wanted = u64::from(synthetic);
-        let known = numbers.get(SYNTHETIC).map_err(BookError::from)?.map(|label| label.value());
+        let table = txn.raw.open_table(NUMBERS).map_err(BookError::from)?;
+        let known = table.get(SYNTHETIC).map_err(BookError::from)?.map(|label| label.value());
+        drop(table);
         if known.is_some_and(|known| known != wanted) {
             return Err(LabelError::Other { synthetic });
         }
-        numbers.insert(SYNTHETIC, wanted).map_err(BookError::from)?;
-        drop(numbers);
+        txn.set_number(SYNTHETIC, wanted)?;
         Ok(txn.commit()?)
-    }
-
-    /// The standing of a subject as last committed.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn standing(&self, subject: SubjectId) -> Result<Option<Standing>, BookError> {
-        let table = self.db.begin_read()?.open_table(STANDING)?;
-        table.get(subject.0)?.map(|found| decode(STANDING, found.value())).transpose()
     }
 
     /// All counters: answers by outcome and reason.
@@ -172,7 +210,7 @@ impl Book {
     /// # Errors
     /// [`BookError`].
     pub fn counts(&self) -> Result<BTreeMap<String, u64>, BookError> {
-        let table = self.db.begin_read()?.open_table(COUNTS)?;
+        let table = self.0.db.begin_read()?.open_table(COUNTS)?;
         let mut counts = BTreeMap::new();
         for entry in table.iter()? {
             let (name, count) = entry?;
@@ -180,202 +218,55 @@ impl Book {
         }
         Ok(counts)
     }
-}
 
-/// One write transaction. Nothing in it is true before [`Txn::commit`] returned.
-pub struct Txn {
-    pub(crate) raw: redb::WriteTransaction,
-}
-
-impl std::fmt::Debug for Txn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Txn(..)")
-    }
-}
-
-impl Txn {
-    /// Makes everything durable: redb writes and fsyncs before this returns.
-    ///
-    /// # Errors
-    /// [`BookError::Storage`]: nothing of it happened; end the process.
-    pub fn commit(self) -> Result<(), BookError> {
-        Ok(self.raw.commit()?)
+    /// A single number of the book; 0 when it was never set.
+    pub(crate) fn number(&self, key: &str) -> Result<u64, BookError> {
+        let table = self.0.db.begin_read()?.open_table(NUMBERS)?;
+        Ok(table.get(key)?.map_or(0, |number| number.value()))
     }
 
-    /// The standing of a subject, with what this transaction changed.
+    /// The texts of all archived policies, by hash.
     ///
     /// # Errors
     /// [`BookError`].
-    pub fn standing(&self, subject: SubjectId) -> Result<Option<Standing>, BookError> {
-        self.get(STANDING, subject.0)
-    }
-
-    /// Records a consent event and the standing that it makes; gives its position.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn log_consent(
-        &self,
-        standing: &Standing,
-        signed_event: &[u8],
-        recorded: UnixSeconds,
-    ) -> Result<u64, BookError> {
-        let subject = standing.subject();
-        let before = self.standing(subject)?;
-        let position = self.next_position()?;
-        let signed_event = hex::encode(signed_event);
-        let entry = ConsentEvidence { position, subject, recorded, signed_event };
-        self.put(CONSENT, position, &entry)?;
-        self.put(STANDING, subject.0, standing)?;
-        let mut withdrawn: BTreeMap<Category, u64> =
-            self.get(WITHDRAWN, subject.0)?.unwrap_or_default();
-        let granted = before.iter().flat_map(|before| before.granted.keys());
-        let gone = granted.filter(|category| !standing.granted.contains_key(category));
-        withdrawn.extend(gone.map(|&category| (category, position)));
-        self.put(WITHDRAWN, subject.0, &withdrawn)?;
-        Ok(position)
-    }
-
-    /// The receipt given to a consent event of this number.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn receipt(
-        &self,
-        subject: SubjectId,
-        sequence: u64,
-    ) -> Result<Option<(Digest, Vec<u8>)>, BookError> {
-        let table = self.raw.open_table(RECEIPTS)?;
-        let found = table.get((subject.0, sequence))?;
-        Ok(found.and_then(|found| split(found.value())))
-    }
-
-    /// Remembers the receipt given to a consent event.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn keep_receipt(
-        &self,
-        subject: SubjectId,
-        sequence: u64,
-        event: Digest,
-        receipt: &[u8],
-    ) -> Result<(), BookError> {
-        let mut table = self.raw.open_table(RECEIPTS)?;
-        let value = [event.0.as_slice(), receipt].concat();
-        table.insert((subject.0, sequence), value.as_slice())?;
-        Ok(())
-    }
-
-    /// What is known of a batch number of an authenticated subject.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn repeat(
-        &self,
-        subject: SubjectId,
-        sequence: u64,
-        frame: Digest,
-    ) -> Result<Repeat, BookError> {
-        let table = self.raw.open_table(VERDICTS)?;
-        if let Some(found) = table.get((subject.0, sequence))? {
-            return Ok(match split(found.value()) {
-                Some((hash, verdict)) if hash == frame => Repeat::Same(verdict),
-                _ => Repeat::Reused,
-            });
+    pub fn policies(&self) -> Result<BTreeMap<Digest, String>, BookError> {
+        let table = self.0.db.begin_read()?.open_table(POLICIES)?;
+        let mut policies = BTreeMap::new();
+        for entry in table.iter()? {
+            let (hash, text) = entry?;
+            let text = String::from_utf8(text.value().to_vec());
+            policies.insert(Digest(hash.value()), text.map_err(|_no_text| unreadable(POLICIES))?);
         }
-        let windows = self.raw.open_table(WINDOWS)?;
-        let forgotten = windows.get(subject.0)?.map_or(0, |window| window.value().1);
-        Ok(if sequence <= forgotten { Repeat::TooOld } else { Repeat::New })
+        Ok(policies)
     }
+}
 
-    /// Remembers the verdict given to a batch, and forgets the oldest beyond
-    /// [`VERDICTS_REMEMBERED`].
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn keep_verdict(
-        &self,
-        subject: SubjectId,
-        sequence: u64,
-        frame: Digest,
-        verdict: &[u8],
-    ) -> Result<(), BookError> {
-        let mut table = self.raw.open_table(VERDICTS)?;
-        let mut windows = self.raw.open_table(WINDOWS)?;
-        let value = [frame.0.as_slice(), verdict].concat();
-        let fresh = table.insert((subject.0, sequence), value.as_slice())?.is_none();
-        let (held, mut forgotten) = windows.get(subject.0)?.map_or((0, 0), |window| window.value());
-        let mut held = held + u64::from(fresh);
-        if held > VERDICTS_REMEMBERED {
-            let oldest = {
-                let mut of_subject = table.range((subject.0, 0)..=(subject.0, u64::MAX))?;
-                of_subject.next().transpose()?.map(|(key, _)| key.value())
-            };
-            if let Some(oldest) = oldest {
-                table.remove(oldest)?;
-                (held, forgotten) = (held - 1, oldest.1);
-            }
+/// The key that signs checkpoints: read from its file, or drawn once.
+fn log_key(path: &Path) -> Result<LogKey, BookError> {
+    let failed = |source| BookError::File { path: path.to_owned(), source };
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let foreign = |_no_hex| failed(std::io::ErrorKind::InvalidData.into());
+            let seed: Digest = text.trim().parse().map_err(foreign)?;
+            Ok(LogKey::from_seed(&seed.0))
         }
-        windows.insert(subject.0, (held, forgotten))?;
-        Ok(())
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let seed = entropy::bytes()?;
+            durable::write(path, format!("{}\n", Digest(seed)).as_bytes()).map_err(failed)?;
+            Ok(LogKey::from_seed(&seed))
+        }
+        Err(error) => Err(failed(error)),
     }
+}
 
-    /// Adds to a counter.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn count(&self, name: &str, more: u64) -> Result<(), BookError> {
-        let mut table = self.raw.open_table(COUNTS)?;
-        let before = table.get(name)?.map_or(0, |count| count.value());
-        table.insert(name, before.saturating_add(more))?;
-        Ok(())
-    }
-
-    /// The next position of the one order that consent events and commits share.
-    pub(crate) fn next_position(&self) -> Result<u64, BookError> {
-        let mut table = self.raw.open_table(NUMBERS)?;
-        let next = table.get(POSITION)?.map_or(0, |position| position.value()) + 1;
-        table.insert(POSITION, next)?;
-        Ok(next)
-    }
-
-    pub(crate) fn get<K: redb::Key + 'static, V: serde::de::DeserializeOwned>(
-        &self,
-        table: Bytes<K>,
-        key: K::SelfType<'_>,
-    ) -> Result<Option<V>, BookError> {
-        let opened = self.raw.open_table(table)?;
-        let found = opened.get(key)?;
-        found.map(|found| decode(table, found.value())).transpose()
-    }
-
-    pub(crate) fn put<K: redb::Key + 'static, V: serde::Serialize>(
-        &self,
-        table: Bytes<K>,
-        key: K::SelfType<'_>,
-        value: &V,
-    ) -> Result<(), BookError> {
-        let unreadable = |source| BookError::Unreadable {
-            table: redb::TableHandle::name(&table).to_owned(),
-            source,
-        };
-        let bytes = serde_json::to_vec(value).map_err(unreadable)?;
-        self.raw.open_table(table)?.insert(key, bytes.as_slice())?;
-        Ok(())
-    }
+/// An entry of this table is not what this program wrote.
+pub(crate) fn unreadable<K: redb::Key + 'static>(table: Bytes<K>) -> BookError {
+    BookError::Unreadable { table: redb::TableHandle::name(&table).to_owned() }
 }
 
 pub(crate) fn decode<K: redb::Key + 'static, V: serde::de::DeserializeOwned>(
     table: Bytes<K>,
     bytes: &[u8],
 ) -> Result<V, BookError> {
-    let name = redb::TableHandle::name(&table).to_owned();
-    serde_json::from_slice(bytes).map_err(|source| BookError::Unreadable { table: name, source })
-}
-
-/// A digest and what follows it.
-fn split(value: &[u8]) -> Option<(Digest, Vec<u8>)> {
-    let (digest, rest) = value.split_at_checked(32)?;
-    Some((Digest::try_from(digest).ok()?, rest.to_vec()))
+    serde_json::from_slice(bytes).map_err(|_other_form| unreadable(table))
 }

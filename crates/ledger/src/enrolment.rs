@@ -4,12 +4,14 @@
 //! token's verifier, never the token, and a grant carries a proof of it, never the token either
 //! ([`imprimatur_consent::enrolment`]).
 
-use imprimatur_consent::{Digest, PrincipalId, enrolment};
+use imprimatur_consent::{Digest, PrincipalId, Standing, SubjectId, enrolment};
 use imprimatur_runtime::entropy;
 use redb::ReadableTable as _;
 
-use crate::book::{Book, BookError, Txn};
-use crate::tables::{ENROLLED, TOKENS};
+use crate::book::Book;
+use crate::error::BookError;
+use crate::tables::TOKENS;
+use crate::txn::Txn;
 
 /// A fresh one-time token, to be handed to one principal. Written as 64 hex digits.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,28 +59,59 @@ impl Book {
 }
 
 impl Txn {
-    /// Spends the token of a proof for a principal. Spending it again for the same principal changes
-    /// nothing.
+    /// Spends the token of a proof for the principal of a recorded subject. Spending it again for
+    /// the same principal changes nothing.
     ///
     /// # Errors
     /// [`BookError`].
-    pub fn spend_token(
+    pub fn spend_token(&self, proof: &[u8], subject: SubjectId) -> Result<TokenUse, BookError> {
+        let Some(slot) = self.slot(subject) else { return Ok(TokenUse::Invalid) };
+        let Some(mut held) = self.held(slot)? else { return Ok(TokenUse::Invalid) };
+        let Standing { principal, public_key, .. } = held.standing;
+        let Some(name) = self.token(proof, principal, &public_key.0)? else {
+            return Ok(TokenUse::Invalid);
+        };
+        let mut tokens = self.raw.open_table(TOKENS)?;
+        let verifier = tokens.get(name)?.map(|found| found.value().to_vec());
+        let verifier = verifier.and_then(|known| known.first_chunk::<32>().copied());
+        let Some(verifier) = verifier else { return Ok(TokenUse::Invalid) };
+        tokens.insert(name, [&verifier[..], &slot.to_be_bytes()].concat().as_slice())?;
+        drop(tokens);
+        held.enrolled = true;
+        self.hold(slot, &held)?;
+        Ok(TokenUse::Enrolled)
+    }
+
+    /// Whether a proof would be taken for this principal and key: nothing is spent.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn token_valid(
         &self,
         proof: &[u8],
         principal: PrincipalId,
         public_key: &[u8],
-    ) -> Result<TokenUse, BookError> {
-        let Some(name) = enrolment::name_in(proof) else { return Ok(TokenUse::Invalid) };
-        let mut tokens = self.raw.open_table(TOKENS)?;
+    ) -> Result<bool, BookError> {
+        Ok(self.token(proof, principal, public_key)?.is_some())
+    }
+
+    /// The name of the token that a proof proves, unless another principal spent it.
+    fn token(
+        &self,
+        proof: &[u8],
+        principal: PrincipalId,
+        public_key: &[u8],
+    ) -> Result<Option<[u8; 16]>, BookError> {
+        let Some(name) = enrolment::name_in(proof) else { return Ok(None) };
+        let tokens = self.raw.open_table(TOKENS)?;
         let known = tokens.get(name)?.map(|found| found.value().to_vec());
         let parts = known.as_ref().and_then(|known| known.split_first_chunk::<32>());
-        let Some((verifier, owner)) = parts else { return Ok(TokenUse::Invalid) };
-        let foreign = !owner.is_empty() && owner != principal.0;
-        if foreign || !enrolment::proves(proof, Digest(*verifier), principal, public_key) {
-            return Ok(TokenUse::Invalid);
-        }
-        tokens.insert(name, [verifier.as_slice(), &principal.0].concat().as_slice())?;
-        self.raw.open_table(ENROLLED)?.insert(principal.0, ())?;
-        Ok(TokenUse::Enrolled)
+        let Some((verifier, spent_by)) = parts else { return Ok(None) };
+        let owner = match <[u8; 8]>::try_from(spent_by) {
+            Ok(slot) => self.known(u64::from_be_bytes(slot)).map(|known| known.principal),
+            Err(_unspent) => Some(principal),
+        };
+        let proves = enrolment::proves(proof, Digest(*verifier), principal, public_key);
+        Ok(Some(name).filter(|_| proves && owner == Some(principal)))
     }
 }

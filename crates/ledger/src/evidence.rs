@@ -1,25 +1,34 @@
 //! Evidence: what the verifier reads to prove, without the book, that each row had its permit.
 //!
-//! Consent events and commits share one order of positions, so that replaying them by position
-//! gives the standing that was in force at each commit. Evidence names subjects; the lake never
-//! does. The evidence of a commit names the pseudonyms under which its rows lie in the lake.
+//! Events and commits share one order of positions, so that replaying them by position gives the
+//! standing that was in force at each commit. What tells something about a subject is sealed under
+//! its slot's key (XChaCha20-Poly1305, 24 bytes of nonce first, authenticated with the place: the
+//! word `event` or `commit`, a zero byte and the position as eight big-endian bytes). Once the key is
+//! destroyed, the entry says no more than that there was one.
 
-use imprimatur_consent::{Category, Digest, Pseudonym, SubjectId};
+use imprimatur_consent::event::LedgerEvent;
+use imprimatur_consent::{Category, Digest, Pseudonym};
 use imprimatur_proto::record::RecordKind;
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
-/// One recorded consent event.
+use crate::keyring::{Keyring, KeyringError};
+use crate::seal;
+
+/// One recorded event about a subject.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConsentEvidence {
     /// Place in the common order.
     pub position: u64,
-    /// The subject.
-    pub subject: SubjectId,
+    /// Number of its entry in the log, from 0.
+    pub leaf: u64,
+    /// Slot of the subject.
+    pub slot: u64,
     /// When the collector recorded it.
     pub recorded: UnixSeconds,
-    /// The `SignedConsentEvent` as it arrived, in hex.
-    pub signed_event: String,
+    /// The sealed [`LedgerEvent`], in hex.
+    #[serde(with = "crate::hexed")]
+    pub sealed: Vec<u8>,
 }
 
 /// One committed batch.
@@ -28,14 +37,23 @@ pub struct ConsentEvidence {
 pub struct CommitEvidence {
     /// Place in the common order; the lake's column `commit`.
     pub position: u64,
-    /// The subject.
-    pub subject: SubjectId,
+    /// Slot of the subject.
+    pub slot: u64,
+    /// When the collector committed it.
+    pub recorded: UnixSeconds,
+    /// The sealed [`CommitProof`], in hex.
+    #[serde(with = "crate::hexed")]
+    pub sealed: Vec<u8>,
+}
+
+/// What a commit was about.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitProof {
     /// The batch's number.
     pub sequence: u64,
     /// SHA-256 of the frame.
     pub frame: Digest,
-    /// When the collector committed it.
-    pub recorded: UnixSeconds,
     /// Its records; a record's place in this list is the lake's column `ordinal`.
     pub records: Vec<RecordEvidence>,
 }
@@ -56,4 +74,62 @@ pub struct RecordEvidence {
     pub principal: Pseudonym,
     /// The categories of its sections, in the record's order.
     pub categories: Vec<Category>,
+}
+
+/// What is behind a seal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened<T> {
+    /// This.
+    Whole(T),
+    /// Nothing any more: the key was destroyed.
+    Destroyed,
+    /// Not what was sealed at this place: somebody changed it.
+    Broken,
+}
+
+impl<T> Opened<T> {
+    /// What was sealed, if it can be had.
+    pub fn whole(self) -> Option<T> {
+        match self {
+            Self::Whole(value) => Some(value),
+            Self::Destroyed | Self::Broken => None,
+        }
+    }
+}
+
+impl ConsentEvidence {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`KeyringError`] when the keyring cannot be read.
+    pub fn open(&self, keyring: &Keyring) -> Result<Opened<LedgerEvent>, KeyringError> {
+        opened(keyring, self.slot, &place("event", self.position), &self.sealed)
+    }
+}
+
+impl CommitEvidence {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`KeyringError`] when the keyring cannot be read.
+    pub fn open(&self, keyring: &Keyring) -> Result<Opened<CommitProof>, KeyringError> {
+        opened(keyring, self.slot, &place("commit", self.position), &self.sealed)
+    }
+}
+
+/// What a sealed value is bound to: its kind and number.
+pub(crate) fn place(kind: &str, number: u64) -> Vec<u8> {
+    [kind.as_bytes(), &[0], &number.to_be_bytes()].concat()
+}
+
+pub(crate) fn opened<T: serde::de::DeserializeOwned>(
+    keyring: &Keyring,
+    slot: u64,
+    place: &[u8],
+    sealed: &[u8],
+) -> Result<Opened<T>, KeyringError> {
+    let Some(secret) = keyring.secret(slot)? else { return Ok(Opened::Destroyed) };
+    let value = seal::open(&secret, place, sealed);
+    let value = value.and_then(|value| serde_json::from_slice(&value).ok());
+    Ok(value.map_or(Opened::Broken, Opened::Whole))
 }

@@ -1,23 +1,55 @@
 //! The book: everything that has effect, in one transactional store with one fsync.
 //!
-//! Consent events, standings, answers given, the journal of committed sections, their evidence and
-//! the catalogue are written in the same redb transaction, so that no crash can separate an effect
-//! from its evidence. A section enters only with a [`Permit`], which only an open transaction can
-//! give. This crate decides nothing about bytes and speaks to no network.
+//! Events about consent, standings, answers given, the journal of committed sections, their
+//! evidence, the log and the catalogue are written in the same redb transaction, so that no crash
+//! can separate an effect from its evidence (INV-9). A section enters only with a [`Permit`], which
+//! only an open transaction can give (INV-1). What tells something about a subject is sealed under
+//! a key of its own, so that destroying 32 bytes destroys it everywhere (INV-10). This crate decides
+//! nothing about bytes and speaks to no network.
 
+pub mod backup;
 pub mod book;
 pub mod enrolment;
+mod error;
+mod events;
 pub mod evidence;
+mod hexed;
+pub mod index;
+mod journal;
+pub mod keyring;
+pub mod log;
 pub mod permit;
-pub mod pseudonym;
-pub mod publish;
+mod policies;
+mod population;
+mod pseudonym;
+mod publish;
+pub mod register;
+mod remembered;
+mod restore;
+mod rights;
+mod seal;
 pub mod segments;
+mod subject;
 mod tables;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
+mod txn;
 
-pub use book::{Book, BookError, LabelError, Repeat, Txn};
+pub use backup::{Backup, BackupError};
+pub use book::Book;
 pub use enrolment::{Token, TokenUse};
-pub use evidence::{CommitEvidence, ConsentEvidence, RecordEvidence};
+pub use error::{BookError, LabelError};
+pub use events::Logged;
+pub use evidence::{CommitEvidence, CommitProof, ConsentEvidence, Opened, RecordEvidence};
+pub use index::{Index, Known};
+pub use journal::JournalRecord;
+pub use keyring::{Keyring, KeyringError};
+pub use log::Proof;
 pub use permit::{AppendError, OpenBatch, Permit};
-pub use publish::{JournalRecord, Withdrawn};
+pub use policies::PublishError;
+pub use population::Withdrawn;
+pub use remembered::{Repeat, VERDICTS_REMEMBERED};
+pub use restore::Replayed;
+pub use tasks::{Job, Work};
+pub use txn::Txn;

@@ -28,7 +28,7 @@
 //! use imprimatur_runtime::{UnixSeconds, UtcDate};
 //!
 //! fn keep(txn: imprimatur_ledger::Txn, who: SubjectId, frame: Digest, now: UnixSeconds) {
-//!     let batch = txn.open_batch(who, 1, frame, now).unwrap().unwrap();
+//!     let batch = txn.open_batch(who, 1, frame, now).unwrap();
 //!     let permit = batch.permit(Category::Laser, now.date()).unwrap();
 //!     txn.commit().unwrap();
 //!     drop(permit);
@@ -41,7 +41,7 @@
 //! use imprimatur_runtime::{UnixSeconds, UtcDate};
 //!
 //! fn keep(txn: imprimatur_ledger::Txn, who: SubjectId, frame: Digest, now: UnixSeconds) {
-//!     let batch = txn.open_batch(who, 1, frame, now).unwrap().unwrap();
+//!     let batch = txn.open_batch(who, 1, frame, now).unwrap();
 //!     let permit = batch.permit(Category::Laser, now.date()).unwrap();
 //!     drop(permit);
 //!     drop(batch);
@@ -51,20 +51,24 @@
 
 use std::cell::RefCell;
 
-use imprimatur_consent::{Category, Denial, Digest, Standing, SubjectId};
+use imprimatur_consent::policy::EpochLength;
+use imprimatur_consent::{Category, Denial, Digest};
 use imprimatur_proto::record::{Record, RecordKind, Section};
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
-use crate::book::{BookError, Txn};
-use crate::evidence::{CommitEvidence, RecordEvidence};
-use crate::publish::JournalRecord;
-use crate::tables::{EPOCHS, EVIDENCE, JOURNAL};
+use crate::book::unreadable;
+use crate::error::BookError;
+use crate::evidence::{CommitEvidence, CommitProof, RecordEvidence, place};
+use crate::index::Known;
+use crate::journal::JournalRecord;
+use crate::tables::{COMMITS, EPOCHS};
+use crate::txn::Txn;
 
 /// A batch that is being admitted inside a transaction.
 #[derive(Debug)]
 pub struct OpenBatch<'txn> {
     txn: &'txn Txn,
-    standing: Standing,
+    known: Known,
     sequence: u64,
     frame: Digest,
     now: UnixSeconds,
@@ -85,33 +89,23 @@ pub struct Permit<'txn> {
 pub struct AppendError;
 
 impl Txn {
-    /// Begins to admit a batch; `None` when the subject is unknown.
-    ///
-    /// # Errors
-    /// [`BookError`].
+    /// Begins to admit a batch; `None` when the subject is unknown or may say nothing more.
     pub fn open_batch(
         &self,
-        subject: SubjectId,
+        subject: imprimatur_consent::SubjectId,
         sequence: u64,
         frame: Digest,
         now: UnixSeconds,
-    ) -> Result<Option<OpenBatch<'_>>, BookError> {
-        let standing = self.standing(subject)?;
-        Ok(standing.map(|standing| OpenBatch {
-            txn: self,
-            standing,
-            sequence,
-            frame,
-            now,
-            records: RefCell::default(),
-        }))
+    ) -> Option<OpenBatch<'_>> {
+        let known = self.known(self.slot(subject)?).filter(|known| !known.ended)?;
+        Some(OpenBatch { txn: self, known, sequence, frame, now, records: RefCell::default() })
     }
 }
 
 impl<'txn> OpenBatch<'txn> {
-    /// The standing that decides.
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    /// The policy that the subject agreed to last.
+    pub fn policy(&self) -> Digest {
+        self.known.policy
     }
 
     /// Asks for the right to append a section of this category to a record of this date.
@@ -119,7 +113,7 @@ impl<'txn> OpenBatch<'txn> {
     /// # Errors
     /// [`Denial`]: refuse the whole batch.
     pub fn permit(&self, category: Category, date: UtcDate) -> Result<Permit<'txn>, Denial> {
-        self.standing.decide(category, date, self.now.date())?;
+        self.txn.decide(self.known.slot, category, date, self.now.date())?;
         Ok(Permit { category, date, of: self.txn })
     }
 
@@ -158,29 +152,34 @@ impl<'txn> OpenBatch<'txn> {
     /// # Errors
     /// [`BookError`].
     pub fn finish(self) -> Result<u64, BookError> {
-        let subject = self.standing.subject();
+        let Known { slot, principal, policy, public_key, .. } = self.known;
+        let subject = imprimatur_consent::SubjectId::of(&public_key);
+        let terms = self.txn.terms();
+        let length = terms.policy(policy).map_or(EpochLength::Month, |policy| policy.epoch);
         let position = self.txn.next_position()?;
-        let (mut journal, mut evidence) = (Vec::new(), Vec::new());
+        let (mut journal, mut records) = (Vec::new(), Vec::new());
         for record in self.records.into_inner() {
             let date = UtcDate(record.date);
-            let pepper = self.txn.pepper(date.month())?;
+            let epoch = length.epoch(date);
+            let pepper = self.txn.pepper(epoch)?;
             let proof = RecordEvidence {
                 kind: record.kind,
                 date,
-                epoch: date.month(),
+                epoch,
                 subject: pepper.subject(subject),
-                principal: pepper.principal(self.standing.principal),
+                principal: pepper.principal(principal),
                 categories: record.sections.iter().map(|section| section.category).collect(),
             };
-            self.txn.raw.open_table(EPOCHS)?.insert((subject.0, proof.epoch), ())?;
+            self.txn.raw.open_table(EPOCHS)?.insert((slot, epoch), ())?;
             journal.push(JournalRecord::of(&record, &proof));
-            evidence.push(proof);
+            records.push(proof);
         }
-        let (sequence, frame, recorded) = (self.sequence, self.frame, self.now);
-        let proof =
-            CommitEvidence { position, subject, sequence, frame, recorded, records: evidence };
-        self.txn.put(EVIDENCE, position, &proof)?;
-        self.txn.put(JOURNAL, position, &journal)?;
+        let proof = CommitProof { sequence: self.sequence, frame: self.frame, records };
+        let json = serde_json::to_vec(&proof).map_err(|_no_json| unreadable(COMMITS))?;
+        let sealed = self.txn.seal(slot, &place("commit", position), &json)?;
+        let evidence = CommitEvidence { position, slot, recorded: self.now, sealed };
+        self.txn.put(COMMITS, position, &evidence)?;
+        self.txn.journal(position, slot, &journal)?;
         Ok(position)
     }
 }

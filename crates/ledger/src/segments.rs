@@ -3,7 +3,7 @@
 //! The folder holds `consent-FIRST-LAST.jsonl` and `commits-FIRST-LAST.jsonl`, one JSON object a
 //! line in the order of positions, and `manifest.json`, swapped whole. The manifest carries the
 //! SHA-256 of every segment and of the lake's catalogue at the same moment. A segment is never
-//! changed once the manifest names it.
+//! changed once the manifest names it; `policies/HASH.toml` are the policies that were published.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use imprimatur_consent::Digest;
-use imprimatur_runtime::durable;
+use imprimatur_runtime::{UtcDate, durable};
 
 use crate::evidence::{CommitEvidence, ConsentEvidence};
 
@@ -47,12 +47,18 @@ pub struct Segment {
 pub struct Manifest {
     /// The collector's public key.
     pub collector_key: Digest,
+    /// The public key that signs checkpoints of the log.
+    pub log_key: Digest,
+    /// Entries of the published log when this was written: all evidence here is in them.
+    pub log_size: u64,
     /// The contract under which it commits.
     pub contract_hash: Digest,
     /// SHA-256 of the lake's `catalogue.json` that belongs to this manifest.
     pub catalogue: Digest,
     /// Newest commit whose records are in the lake.
     pub published: u64,
+    /// Rows of earlier dates than these are expired, by table.
+    pub kept_since: BTreeMap<String, UtcDate>,
     /// Answers given, by outcome and reason.
     pub counts: BTreeMap<String, u64>,
     /// The segments, in the order in which they were written.
@@ -88,90 +94,81 @@ pub enum SegmentError {
     },
 }
 
-/// The evidence folder of a collector: its writer.
-#[derive(Debug)]
-pub struct Segments {
-    folder: PathBuf,
-    segments: Vec<Segment>,
+/// Writes a segment of the evidence folder, whole and durable; `None` without entries. It counts
+/// once the book names it.
+///
+/// # Errors
+/// [`SegmentError`].
+pub fn write_segment<T: serde::Serialize>(
+    folder: &Path,
+    holds: Holds,
+    entries: &[T],
+    position: impl Fn(&T) -> u64,
+) -> Result<Option<Segment>, SegmentError> {
+    let ends = entries.first().map(&position).zip(entries.last().map(&position));
+    let Some((first, last)) = ends else { return Ok(None) };
+    durable::private_folder(folder).map_err(|source| io_error(folder, source))?;
+    let name = match holds {
+        Holds::Consent => "consent",
+        Holds::Commits => "commits",
+    };
+    let file = format!("{name}-{first}-{last}.jsonl");
+    let path = folder.join(&file);
+    let mut bytes = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut bytes, entry)
+            .map_err(|source| SegmentError::Malformed { path: path.clone(), source })?;
+        bytes.push(b'\n');
+    }
+    durable::write(&path, &bytes).map_err(|source| io_error(&path, source))?;
+    Ok(Some(Segment { file, holds, first, last, sha256: Digest::of(&bytes) }))
 }
 
-impl Segments {
-    /// Opens the folder, or makes it.
-    ///
-    /// # Errors
-    /// [`SegmentError`].
-    pub fn open(folder: &Path) -> Result<Self, SegmentError> {
-        durable::private_folder(folder).map_err(|source| io_error(folder, source))?;
-        let known = folder.join("manifest.json").exists();
-        let segments = if known { Manifest::load(folder)?.segments } else { Vec::new() };
-        Ok(Self { folder: folder.to_owned(), segments })
+/// Writes the text of a policy into the evidence folder, under its hash.
+///
+/// # Errors
+/// [`SegmentError`].
+pub fn write_policy(folder: &Path, hash: Digest, text: &str) -> Result<(), SegmentError> {
+    let folder = folder.join("policies");
+    durable::private_folder(&folder).map_err(|source| io_error(&folder, source))?;
+    let path = folder.join(format!("{hash}.toml"));
+    if path.exists() {
+        return Ok(());
     }
+    durable::write(&path, text.as_bytes()).map_err(|source| io_error(&path, source))
+}
 
-    /// Newest positions of consent events and of commits that a segment holds.
-    pub fn newest(&self) -> (u64, u64) {
-        let newest = |holds| {
-            let of_it = self.segments.iter().filter(|segment| segment.holds == holds);
-            of_it.map(|segment| segment.last).max().unwrap_or(0)
-        };
-        (newest(Holds::Consent), newest(Holds::Commits))
+/// The texts of the policies in an evidence folder, by hash.
+///
+/// # Errors
+/// [`SegmentError::Changed`] when a text is not the one of its name.
+pub fn read_policies(folder: &Path) -> Result<BTreeMap<Digest, String>, SegmentError> {
+    let folder = folder.join("policies");
+    let mut policies = BTreeMap::new();
+    for entry in fs::read_dir(&folder).map_err(|source| io_error(&folder, source))? {
+        let path = entry.map_err(|source| io_error(&folder, source))?.path();
+        let text = fs::read_to_string(&path).map_err(|source| io_error(&path, source))?;
+        let hash = Digest::of(text.as_bytes());
+        if path.file_stem().and_then(|stem| stem.to_str()) != Some(&hash.to_string()) {
+            return Err(SegmentError::Changed { path });
+        }
+        policies.insert(hash, text);
     }
+    Ok(policies)
+}
 
-    /// Writes new segments; they count once [`Segments::store`] wrote the manifest.
-    ///
-    /// # Errors
-    /// [`SegmentError`]; nothing counts.
-    pub fn append(
-        &mut self,
-        consent: &[ConsentEvidence],
-        commits: &[CommitEvidence],
-    ) -> Result<(), SegmentError> {
-        let consent = self.segment(Holds::Consent, consent, |entry| entry.position)?;
-        let commits = self.segment(Holds::Commits, commits, |entry| entry.position)?;
-        self.segments.extend(consent);
-        self.segments.extend(commits);
-        Ok(())
-    }
-
-    /// Swaps the manifest; its list of segments is filled in here.
+impl Manifest {
+    /// Swaps the manifest of an evidence folder.
     ///
     /// # Errors
     /// [`SegmentError`]; the old manifest still holds.
-    pub fn store(&self, manifest: Manifest) -> Result<(), SegmentError> {
-        let manifest = Manifest { segments: self.segments.clone(), ..manifest };
-        let path = self.folder.join("manifest.json");
-        let bytes = serde_json::to_vec_pretty(&manifest)
+    pub fn store(&self, folder: &Path) -> Result<(), SegmentError> {
+        let path = folder.join("manifest.json");
+        let bytes = serde_json::to_vec_pretty(self)
             .map_err(|source| SegmentError::Malformed { path: path.clone(), source })?;
         durable::write(&path, &bytes).map_err(|source| io_error(&path, source))
     }
 
-    fn segment<T: serde::Serialize>(
-        &self,
-        holds: Holds,
-        entries: &[T],
-        position: impl Fn(&T) -> u64,
-    ) -> Result<Option<Segment>, SegmentError> {
-        let Some((first, last)) = entries.first().map(&position).zip(entries.last().map(&position))
-        else {
-            return Ok(None);
-        };
-        let name = match holds {
-            Holds::Consent => "consent",
-            Holds::Commits => "commits",
-        };
-        let file = format!("{name}-{first}-{last}.jsonl");
-        let path = self.folder.join(&file);
-        let mut bytes = Vec::new();
-        for entry in entries {
-            serde_json::to_writer(&mut bytes, entry)
-                .map_err(|source| SegmentError::Malformed { path: path.clone(), source })?;
-            bytes.push(b'\n');
-        }
-        durable::write(&path, &bytes).map_err(|source| io_error(&path, source))?;
-        Ok(Some(Segment { file, holds, first, last, sha256: Digest::of(&bytes) }))
-    }
-}
-
-impl Manifest {
     /// Reads the manifest of an evidence folder.
     ///
     /// # Errors

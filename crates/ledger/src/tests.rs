@@ -1,39 +1,64 @@
-//! Tests of the book: one order, one commit, remembered answers, survival of a restart.
+//! Tests of the book: one order, one commit, remembered answers, survival of a restart, seals.
 
-use imprimatur_consent::{Category, Denial, Digest, SigningSeed, Standing, SubjectId, enrolment};
-use imprimatur_proto::consent::v1::{ConsentEvent, Decision};
+mod keys;
+mod log;
+mod restore;
+
+use imprimatur_consent::event::What;
+use imprimatur_consent::policy::STRICTEST;
+use imprimatur_consent::{
+    Category, Denial, Digest, Domain, Policy, SigningSeed, Standing, SubjectId, enrolment,
+};
+use imprimatur_proto::canonical::encode;
+use imprimatur_proto::consent::v1::{
+    Affirmation, ConsentEvent, Decision, Method, SignedConsentEvent,
+};
 use imprimatur_proto::field;
 use imprimatur_proto::record::{RecordKind, Section};
 use imprimatur_runtime::UtcDate;
 use proptest::prelude::*;
 
-use crate::book::VERDICTS_REMEMBERED;
-use crate::{AppendError, Book, Repeat, Token, TokenUse, Txn};
+use crate::{AppendError, Book, Repeat, Token, TokenUse, Txn, VERDICTS_REMEMBERED};
 
 const TODAY: UtcDate = UtcDate(20_778);
 
 fn book() -> (Book, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (Book::open(&folder.path().join("book.redb")).unwrap(), folder)
+    let book = Book::open(folder.path()).unwrap();
+    book.publish_policy(STRICTEST, TODAY.start()).unwrap();
+    (book, folder)
 }
 
-fn event(number: u64, decision: Decision, categories: &[Category]) -> ConsentEvent {
-    ConsentEvent {
-        public_key: SigningSeed::from_seed(&[7; 32]).public().to_vec(),
-        principal: vec![4; 16],
+fn key(seed: u8) -> SigningSeed {
+    SigningSeed::from_seed(&[seed; 32])
+}
+
+/// A signed decision of the key of this seed.
+fn said(seed: u8, number: u64, decision: Decision, categories: &[Category]) -> What {
+    let event = encode(&ConsentEvent {
+        public_key: key(seed).public().to_vec(),
+        principal: vec![seed; 16],
         sequence: number,
         decision: decision.into(),
         categories: categories.iter().map(|category| category.number()).collect(),
-        policy_hash: vec![9; 32],
+        policy_hash: Policy::read(STRICTEST).unwrap().hash.0.to_vec(),
         date: TODAY.0,
-        enrolment_proof: Vec::new(),
-    }
+        notice_language: b"en".to_vec(),
+        method: Method::Command.into(),
+        affirmation: Affirmation::AgeAndAuthority.into(),
+        ..ConsentEvent::default()
+    });
+    let signature = key(seed).sign(Domain::Consent, &event);
+    let signed = encode(&SignedConsentEvent { event, signature });
+    What::Consent { signed_event: hex::encode(signed) }
+}
+
+fn record(txn: &Txn, seed: u8, what: &What) -> crate::Logged {
+    txn.record(key(seed).subject(), what, TODAY.start()).unwrap().unwrap()
 }
 
 fn granted(txn: &Txn) -> Standing {
-    let standing = Standing::begin(&event(1, Decision::Granted, &[Category::PrintTime])).unwrap();
-    txn.log_consent(&standing, b"signed", TODAY.start()).unwrap();
-    standing
+    record(txn, 7, &said(7, 1, Decision::Granted, &[Category::PrintTime])).standing
 }
 
 fn section(category: Category) -> Section {
@@ -42,7 +67,7 @@ fn section(category: Category) -> Section {
 
 fn stored(txn: &Txn, subject: SubjectId, sequence: u64) -> u64 {
     let frame = Digest([u8::try_from(sequence % 200).unwrap() + 1; 32]);
-    let batch = txn.open_batch(subject, sequence, frame, TODAY.start()).unwrap().unwrap();
+    let batch = txn.open_batch(subject, sequence, frame, TODAY.start()).unwrap();
     let record = batch.begin_record(RecordKind::Print, TODAY);
     let permit = batch.permit(Category::PrintTime, TODAY).unwrap();
     batch.append(record, section(Category::PrintTime), permit).unwrap();
@@ -56,7 +81,7 @@ fn a_permit_is_for_one_category_and_date() {
     let (book, _folder) = book();
     let txn = book.begin().unwrap();
     let subject = granted(&txn).subject();
-    let batch = txn.open_batch(subject, 1, Digest([1; 32]), TODAY.start()).unwrap().unwrap();
+    let batch = txn.open_batch(subject, 1, Digest([1; 32]), TODAY.start()).unwrap();
     let yesterday = UtcDate(TODAY.0 - 1);
     assert_eq!(batch.permit(Category::Laser, TODAY).unwrap_err(), Denial::NoGrant);
     assert_eq!(batch.permit(Category::PrintTime, yesterday).unwrap_err(), Denial::BeforeGrant);
@@ -68,9 +93,7 @@ fn a_permit_is_for_one_category_and_date() {
     assert_eq!(append(other, Category::PrintTime), Err(AppendError));
     assert_eq!(append(9, Category::PrintTime), Err(AppendError));
     assert_eq!(append(record, Category::PrintTime), Ok(()));
-    assert!(
-        txn.open_batch(SubjectId([0; 16]), 1, Digest([1; 32]), TODAY.start()).unwrap().is_none()
-    );
+    assert!(txn.open_batch(SubjectId([0; 16]), 1, Digest([1; 32]), TODAY.start()).is_none());
 }
 
 #[test]
@@ -83,17 +106,20 @@ fn what_was_committed_is_there_after_a_restart_and_the_rest_never_was() {
     txn.commit().unwrap();
     let abandoned = book.begin().unwrap();
     stored(&abandoned, subject, 2);
+    let stranger = record(&abandoned, 9, &said(9, 1, Decision::Granted, &[Category::Laser]));
     drop(abandoned);
+    assert_eq!(book.known(stranger.standing.subject()), None);
     drop(book);
 
-    let book = Book::open(&folder.path().join("book.redb")).unwrap();
-    assert_eq!(position, 2, "consent and commits share one order");
+    let book = Book::open(folder.path()).unwrap();
+    assert_eq!(position, 2, "events and commits share one order");
     let journal = book.journal(9).unwrap();
     assert_eq!(journal.len(), 1);
     assert_eq!(journal[0].1[0].sections(), [section(Category::PrintTime)]);
     assert_eq!(book.commits_after(0).unwrap().len(), 1);
-    assert_eq!(book.consent_after(0).unwrap()[0].position, 1);
+    assert_eq!(book.events_after(0).unwrap()[0].position, 1);
     assert_eq!(book.counts().unwrap()["stored"], 1);
+    assert_eq!(book.known(subject).unwrap().public_key, key(7).public());
     let txn = book.begin().unwrap();
     assert!(matches!(txn.repeat(subject, 1, Digest([2; 32])).unwrap(), Repeat::Same(_)));
     assert_eq!(txn.repeat(subject, 2, Digest([3; 32])).unwrap(), Repeat::New);
@@ -124,21 +150,27 @@ fn tokens_enrol_one_principal_and_are_not_kept() {
     let tokens = book.issue_tokens(2).unwrap();
     let txn = book.begin().unwrap();
     let standing = granted(&txn);
-    let other = imprimatur_consent::PrincipalId([5; 16]);
-    let key = standing.public_key.0;
-    let spend = |token: &[u8; 32], principal| {
-        let proof = enrolment::proof(enrolment::verifier(token), principal, &key);
-        txn.spend_token(&proof, principal, &key).unwrap()
+    let other = record(&txn, 8, &said(8, 1, Decision::Granted, &[Category::PrintTime])).standing;
+    let proof = |token: &[u8; 32], of: &Standing| {
+        enrolment::proof(enrolment::verifier(token), of.principal, &of.public_key.0)
     };
-    assert_eq!(spend(&[0; 32], standing.principal), TokenUse::Invalid);
-    assert_eq!(spend(&tokens[0].0, standing.principal), TokenUse::Enrolled);
-    assert_eq!(spend(&tokens[0].0, standing.principal), TokenUse::Enrolled);
-    assert_eq!(spend(&tokens[0].0, other), TokenUse::Invalid);
+    let spend = |token, of: &Standing| {
+        let proof = proof(token, of);
+        let valid = txn.token_valid(&proof, of.principal, &of.public_key.0).unwrap();
+        let spent = txn.spend_token(&proof, of.subject()).unwrap();
+        assert_eq!(valid, spent == TokenUse::Enrolled);
+        spent
+    };
+    assert_eq!(spend(&[0; 32], &standing), TokenUse::Invalid);
+    assert_eq!(spend(&tokens[0].0, &standing), TokenUse::Enrolled);
+    assert_eq!(spend(&tokens[0].0, &standing), TokenUse::Enrolled);
+    assert_eq!(spend(&tokens[0].0, &other), TokenUse::Invalid);
     // A proof that was seen on the way serves nobody else.
-    let seen = enrolment::proof(enrolment::verifier(&tokens[1].0), standing.principal, &key);
-    assert_eq!(txn.spend_token(&seen, other, &key).unwrap(), TokenUse::Invalid);
+    let seen = proof(&tokens[1].0, &standing);
+    assert_eq!(txn.spend_token(&seen, other.subject()).unwrap(), TokenUse::Invalid);
     stored(&txn, standing.subject(), 1);
-    let (enrolled, withdrawn) = txn.population().unwrap();
+    stored(&txn, other.subject(), 1);
+    let (enrolled, withdrawn) = txn.population(TODAY).unwrap();
     assert_eq!((enrolled.len(), withdrawn.len()), (1, 0));
     txn.commit().unwrap();
     drop(book);
@@ -160,26 +192,28 @@ fn a_book_is_real_or_synthetic_for_its_life() {
 fn what_is_withdrawn_is_excluded_under_the_pseudonym_of_its_data() {
     let (book, _folder) = book();
     let txn = book.begin().unwrap();
-    let standing = granted(&txn);
-    stored(&txn, standing.subject(), 1);
-    let proof = book_evidence(&txn);
-    let event = event(2, Decision::Withdrawn, &[Category::PrintTime]);
-    txn.log_consent(&standing.apply(&event).unwrap(), b"signed", TODAY.start()).unwrap();
-    let (_, withdrawn) = txn.population().unwrap();
+    let subject = granted(&txn).subject();
+    stored(&txn, subject, 1);
+    let proof = *txn.pseudonyms_of(subject).unwrap().first().unwrap();
+    record(&txn, 7, &said(7, 2, Decision::Withdrawn, &[Category::PrintTime]));
+    let (_, withdrawn) = txn.population(TODAY).unwrap();
     assert_eq!(withdrawn.first().unwrap().up_to, u64::MAX);
     let out: Vec<_> = withdrawn.into_iter().map(|out| (out.subject, out.category)).collect();
     assert_eq!(out, [(proof, Category::PrintTime)]);
     // A new grant is from now on: what was stored before the withdrawal stays out.
-    let event = super::tests::event(3, Decision::Granted, &[Category::PrintTime]);
-    let standing = txn.standing(standing.subject()).unwrap().unwrap().apply(&event).unwrap();
-    txn.log_consent(&standing, b"signed", TODAY.start()).unwrap();
-    let (_, withdrawn) = txn.population().unwrap();
+    record(&txn, 7, &said(7, 3, Decision::Granted, &[Category::PrintTime]));
+    let (_, withdrawn) = txn.population(TODAY).unwrap();
     assert_eq!(withdrawn.first().unwrap().up_to, 3);
 }
 
-fn book_evidence(txn: &Txn) -> imprimatur_consent::Pseudonym {
-    let evidence: crate::CommitEvidence = txn.get(crate::tables::EVIDENCE, 2).unwrap().unwrap();
-    evidence.records[0].subject
+#[test]
+fn a_changed_policy_needs_a_new_version() {
+    let (book, _folder) = book();
+    assert!(book.publish_policy(STRICTEST, TODAY.start()).is_ok(), "the same again");
+    let changed = STRICTEST.replacen("Nothing is collected", "Little is collected", 1);
+    assert_ne!(changed, STRICTEST);
+    let error = book.publish_policy(&changed, TODAY.start()).unwrap_err().to_string();
+    assert!(error.contains("give the changed policy a new version"), "{error}");
 }
 
 proptest! {

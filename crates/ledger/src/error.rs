@@ -1,0 +1,83 @@
+//! What can go wrong with the book.
+
+use std::path::PathBuf;
+
+use crate::keyring::KeyringError;
+
+/// The book cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BookError {
+    /// The store failed. End the process: what was not answered was not done, and a restart
+    /// recovers.
+    #[error("the book cannot be read or written")]
+    Storage(#[source] Box<redb::Error>),
+    /// An entry is not what this program wrote. End the process and verify the ledger.
+    #[error("an entry in table `{table}` of the book is unreadable")]
+    Unreadable {
+        /// The table.
+        table: String,
+    },
+    /// The keys failed. End the process.
+    #[error("the keys cannot be used")]
+    Keyring(#[from] KeyringError),
+    /// No randomness for a secret.
+    #[error("the book cannot draw a secret")]
+    Entropy(#[from] imprimatur_runtime::entropy::NoEntropy),
+    /// A file beside the book cannot be used.
+    #[error("cannot use `{}`", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The published log holds more than the book: the book is an older copy. It serves nothing,
+    /// for what was withdrawn or erased since would come back.
+    #[error(
+        "the book knows {book} entries of its log and {log} were published: it is an older copy; \
+         run `imprimatur backup restore`"
+    )]
+    Behind {
+        /// Entries that the book knows.
+        book: u64,
+        /// Entries that were published.
+        log: u64,
+    },
+    /// The published log says something else than the book. Nothing is served.
+    #[error("the published log is not the book's; verify the ledger, then restore one of them")]
+    Forked,
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {$(
+        impl From<redb::$error> for BookError {
+            fn from(error: redb::$error) -> Self {
+                Self::Storage(Box::new(error.into()))
+            }
+        }
+    )*};
+}
+
+from_redb!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
+
+/// A book that holds the other kind of rows.
+#[derive(Debug, thiserror::Error)]
+pub enum LabelError {
+    /// Synthetic rows were meant for a real book, or the other way round. Use another folder.
+    #[error(
+        "the folder holds {} rows, and {} ones were to come; use another folder",
+        kind(!synthetic), kind(*synthetic)
+    )]
+    Other {
+        /// What was to come.
+        synthetic: bool,
+    },
+    /// The book failed.
+    #[error("the book failed")]
+    Book(#[from] BookError),
+}
+
+fn kind(synthetic: bool) -> &'static str {
+    if synthetic { "synthetic" } else { "real" }
+}

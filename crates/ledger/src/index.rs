@@ -1,0 +1,300 @@
+//! The index: in memory, what every frame asks for, and the only map from a subject to its slot.
+//!
+//! The book on disk names subjects by slot alone; this map is made at each start by opening what
+//! is sealed. An entry is 96 bytes; two tables of 4-byte numbers find it by subject and by recovery
+//! key. It follows the book: a transaction changes it after its commit, never before.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+use imprimatur_consent::standing::{Grant, Restriction, Standing};
+use imprimatur_consent::{Category, Denial, Digest, PrincipalId, SubjectId, Terms};
+use imprimatur_runtime::UtcDate;
+
+/// Entries allocated together.
+const CHUNK: usize = 1024;
+
+/// What the index knows of a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its slot.
+    pub slot: u64,
+    /// Its public key.
+    pub public_key: [u8; 32],
+    /// The principal that consents for it.
+    pub principal: PrincipalId,
+    /// The policy agreed to last.
+    pub policy: Digest,
+    /// Whether it may say nothing more.
+    pub ended: bool,
+}
+
+/// Categories that were granted on the same day under the same policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Group {
+    categories: u16,
+    policy: u16,
+    since: u16,
+    renewed: u16,
+}
+
+#[derive(Debug)]
+enum Groups {
+    None,
+    One(Group),
+    // A thin pointer: few subjects grant in several steps.
+    #[expect(clippy::box_collection, reason = "a fat one would make every entry larger")]
+    Many(Box<Vec<Group>>),
+}
+
+#[derive(Debug)]
+struct Entry {
+    subject: SubjectId,
+    public_key: [u8; 32],
+    principal: PrincipalId,
+    recovery: u64,
+    groups: Groups,
+    /// Last day of a restriction; 0 without one, the largest number without an end.
+    restricted_until: u32,
+    policy: u16,
+    ended: bool,
+}
+
+/// The index.
+#[derive(Debug, Default)]
+pub struct Index {
+    chunks: Vec<Box<[Option<Entry>]>>,
+    by_subject: HashTable<u32>,
+    by_recovery: HashTable<u32>,
+    policies: Vec<Digest>,
+    hasher: RandomState,
+}
+
+impl Index {
+    /// Number of subjects.
+    pub fn len(&self) -> usize {
+        self.by_subject.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_subject.is_empty()
+    }
+
+    /// The slot of a subject.
+    pub fn slot(&self, subject: SubjectId) -> Option<u64> {
+        let hash = self.hasher.hash_one(subject.0);
+        let is = |&slot: &u32| self.entry(slot).is_some_and(|entry| entry.subject == subject);
+        self.by_subject.find(hash, is).map(|&slot| u64::from(slot))
+    }
+
+    /// What is known of a subject.
+    pub fn known(&self, subject: SubjectId) -> Option<Known> {
+        self.at(self.slot(subject)?)
+    }
+
+    /// What is known of the subject in a slot.
+    pub fn at(&self, slot: u64) -> Option<Known> {
+        let entry = self.entry(u32::try_from(slot).ok()?)?;
+        Some(Known {
+            slot,
+            public_key: entry.public_key,
+            principal: entry.principal,
+            policy: self
+                .policies
+                .get(usize::from(entry.policy))
+                .copied()
+                .unwrap_or(Digest([0; 32])),
+            ended: entry.ended,
+        })
+    }
+
+    /// The subject in a slot.
+    pub fn subject(&self, slot: u64) -> Option<SubjectId> {
+        self.entry(u32::try_from(slot).ok()?).map(|entry| entry.subject)
+    }
+
+    /// Subjects whose recovery key may be this one; compare the whole key before believing it.
+    pub fn recoverable(&self, recovery: &[u8; 32]) -> Vec<u64> {
+        let tag = tag(recovery);
+        let hash = self.hasher.hash_one(tag);
+        let is = |slot: &u32| self.entry(*slot).is_some_and(|entry| entry.recovery == tag);
+        self.by_recovery.iter_hash(hash).filter(|slot| is(slot)).map(|&s| u64::from(s)).collect()
+    }
+
+    /// Whether a section may be kept; `None` when the slot holds no subject.
+    pub fn decide(
+        &self,
+        terms: &Terms,
+        slot: u64,
+        category: Category,
+        date: UtcDate,
+        today: UtcDate,
+    ) -> Option<Result<(), Denial>> {
+        let entry = self.entry(u32::try_from(slot).ok()?)?;
+        let group = entry.groups.of(category).filter(|_| !entry.ended);
+        let Some(group) = group else { return Some(Err(Denial::NoGrant)) };
+        if entry.restricted_until != 0 && today.0 <= entry.restricted_until {
+            return Some(Err(Denial::Restricted));
+        }
+        Some(self.grant(group).decide(terms, category, date, today))
+    }
+
+    /// Slots with a grant whose time is over.
+    pub fn lapsing(&self, terms: &Terms, today: UtcDate) -> Vec<u64> {
+        let over = |entry: &Entry, category| {
+            let grant = entry.groups.of(category).map(|group| self.grant(group));
+            grant.is_some_and(|grant| grant.ends(terms, category) <= today)
+        };
+        let any = |entry: &Entry| Category::ALL.into_iter().any(|category| over(entry, category));
+        self.entries().filter(|(_, entry)| !entry.ended && any(entry)).map(|(s, _)| s).collect()
+    }
+
+    /// Slots of subjects that may say nothing more.
+    pub fn ended(&self) -> Vec<u64> {
+        self.entries().filter(|(_, entry)| entry.ended).map(|(slot, _)| slot).collect()
+    }
+
+    /// Slots of the other subjects of a principal.
+    pub fn others_of(&self, principal: PrincipalId, but: u64) -> Vec<u64> {
+        let other = |(slot, entry): &(u64, &Entry)| entry.principal == principal && *slot != but;
+        self.entries().filter(other).map(|(slot, _)| slot).collect()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (u64, &Entry)> {
+        self.by_subject.iter().filter_map(|&slot| Some((u64::from(slot), self.entry(slot)?)))
+    }
+
+    fn grant(&self, group: Group) -> Grant {
+        let policy = self.policies.get(usize::from(group.policy));
+        Grant {
+            since: UtcDate(u32::from(group.since)),
+            renewed: UtcDate(u32::from(group.renewed)),
+            policy: policy.copied().unwrap_or(Digest([0; 32])),
+        }
+    }
+
+    /// Puts a standing into its slot.
+    pub fn put(&mut self, slot: u64, standing: &Standing) {
+        let Ok(slot) = u32::try_from(slot) else { return };
+        self.remove(u64::from(slot));
+        let entry = self.compact(standing);
+        let (subject, recovery) = (entry.subject, entry.recovery);
+        let place = usize::try_from(slot).unwrap_or(usize::MAX);
+        while self.chunks.len() <= place / CHUNK {
+            self.chunks.push((0..CHUNK).map(|_| None).collect());
+        }
+        let chunk = self.chunks.get_mut(place / CHUNK);
+        if let Some(free) = chunk.and_then(|chunk| chunk.get_mut(place % CHUNK)) {
+            *free = Some(entry);
+        }
+        let (chunks, hasher) = (&self.chunks, &self.hasher);
+        let subject_of =
+            |&slot: &u32| hasher.hash_one(entry_of(chunks, slot).map_or([0; 16], |e| e.subject.0));
+        self.by_subject.insert_unique(hasher.hash_one(subject.0), slot, subject_of);
+        if recovery != 0 {
+            let recovery_of =
+                |&slot: &u32| hasher.hash_one(entry_of(chunks, slot).map_or(0, |e| e.recovery));
+            self.by_recovery.insert_unique(hasher.hash_one(recovery), slot, recovery_of);
+        }
+    }
+
+    /// Empties a slot.
+    pub fn remove(&mut self, slot: u64) {
+        let Ok(number) = u32::try_from(slot) else { return };
+        let Some((subject, recovery)) = self.entry(number).map(|e| (e.subject, e.recovery)) else {
+            return;
+        };
+        let of_subject = self.hasher.hash_one(subject.0);
+        if let Ok(found) = self.by_subject.find_entry(of_subject, |&other| other == number) {
+            found.remove();
+        }
+        let of_recovery = self.hasher.hash_one(recovery);
+        if let Ok(found) = self.by_recovery.find_entry(of_recovery, |&other| other == number) {
+            found.remove();
+        }
+        let place = usize::try_from(number).unwrap_or(usize::MAX);
+        let chunk = self.chunks.get_mut(place / CHUNK);
+        if let Some(held) = chunk.and_then(|chunk| chunk.get_mut(place % CHUNK)) {
+            *held = None;
+        }
+    }
+
+    fn entry(&self, slot: u32) -> Option<&Entry> {
+        entry_of(&self.chunks, slot)
+    }
+
+    fn compact(&mut self, standing: &Standing) -> Entry {
+        let mut groups: BTreeMap<(u16, u16, u16), u16> = BTreeMap::new();
+        for (category, grant) in &standing.granted {
+            let key = (self.policy(grant.policy), days(grant.since), days(grant.renewed));
+            *groups.entry(key).or_default() |= bit(*category);
+        }
+        let groups: Vec<Group> = groups
+            .into_iter()
+            .map(|((policy, since, renewed), categories)| Group {
+                categories,
+                policy,
+                since,
+                renewed,
+            })
+            .collect();
+        let until = |restriction: &Restriction| restriction.until.map_or(u32::MAX, |until| until.0);
+        let restrictions = [&standing.restriction, &standing.hold].into_iter().flatten();
+        Entry {
+            subject: standing.subject(),
+            public_key: standing.public_key.0,
+            principal: standing.principal,
+            recovery: standing.recovery.map_or(0, |recovery| tag(&recovery.0)),
+            groups: match groups.as_slice() {
+                [] => Groups::None,
+                [one] => Groups::One(*one),
+                _ => Groups::Many(Box::new(groups)),
+            },
+            restricted_until: restrictions.map(until).max().unwrap_or(0),
+            policy: self.policy(standing.policy),
+            ended: standing.ended.is_some(),
+        }
+    }
+
+    fn policy(&mut self, policy: Digest) -> u16 {
+        let known = self.policies.iter().position(|known| *known == policy);
+        let place = known.unwrap_or_else(|| {
+            self.policies.push(policy);
+            self.policies.len() - 1
+        });
+        // Beyond 65,535 policies a grant names none, and permits nothing.
+        u16::try_from(place).unwrap_or(u16::MAX)
+    }
+}
+
+impl Groups {
+    fn of(&self, category: Category) -> Option<Group> {
+        let all: &[Group] = match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        };
+        all.iter().copied().find(|group| group.categories & bit(category) != 0)
+    }
+}
+
+fn entry_of(chunks: &[Box<[Option<Entry>]>], slot: u32) -> Option<&Entry> {
+    let place = usize::try_from(slot).ok()?;
+    chunks.get(place / CHUNK)?.get(place % CHUNK)?.as_ref()
+}
+
+fn bit(category: Category) -> u16 {
+    1_u16.checked_shl(category.number().unsigned_abs()).unwrap_or(0)
+}
+
+/// Days since 1970 in 16 bits, until 2149; a later grant begins never.
+fn days(date: UtcDate) -> u16 {
+    u16::try_from(date.0).unwrap_or(u16::MAX)
+}
+
+/// The first 8 bytes of a recovery key; 0 stands for none.
+fn tag(recovery: &[u8; 32]) -> u64 {
+    recovery.first_chunk().map_or(1, |first| u64::from_le_bytes(*first).max(1))
+}

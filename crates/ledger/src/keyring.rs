@@ -1,0 +1,220 @@
+//! The keyring: secrets that can be destroyed, each in a slot of its own, overwritten in place.
+//!
+//! `keys/keyring` is a run of 32-byte slots. Slot 0 is the header, `imprimatur keyring 1` and zeros.
+//! Every other slot is a random secret, or zeros once it was destroyed. Destroying writes zeros over
+//! the slot and waits for the disk, so that no free page of a database keeps a copy. A number is
+//! never used twice: the next one is the length of the file. The folder never goes into a backup;
+//! what is sealed under a destroyed slot is gone everywhere.
+//!
+//! A file system that copies on write, or a flash drive that remaps, may keep the old block out of
+//! reach of any program: encrypt the disk below it.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use imprimatur_runtime::durable;
+use imprimatur_runtime::entropy::{self, NoEntropy};
+
+/// Length of a slot, bytes.
+const SLOT: u64 = 32;
+
+/// What slot 0 holds.
+const HEADER: [u8; 32] = *b"imprimatur keyring 1\0\0\0\0\0\0\0\0\0\0\0\0";
+
+/// The keyring cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// Reading or writing failed. End the process: nothing that was not answered was done.
+    #[error("cannot use the keyring `{}`", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is none of this program's. Put the right one back.
+    #[error("`{}` is no keyring of this version", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others may read or change it. Nothing is served until it is private.
+    #[error("`{}` is open to others; run `chmod 600` on it and `chmod 700` on its folder", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No randomness for a secret.
+    #[error("the keyring cannot draw a secret")]
+    Entropy(#[from] NoEntropy),
+}
+
+/// 32 secret bytes. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub(crate) [u8; 32]);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// The open file. One process owns it, with the book.
+#[derive(Debug)]
+pub struct Keyring {
+    path: PathBuf,
+    file: File,
+    /// The next slot.
+    next: Mutex<u64>,
+    /// Whether drawn slots wait for the disk.
+    unsynced: AtomicBool,
+}
+
+impl Keyring {
+    /// Opens the keyring of a folder, or makes both.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn open(folder: &Path) -> Result<Self, KeyringError> {
+        let path = folder.join("keyring");
+        let failed = |source| KeyringError::Io { path: path.clone(), source };
+        durable::private_folder(folder).map_err(failed)?;
+        if !path.exists() {
+            durable::write(&path, &HEADER).map_err(failed)?;
+        }
+        Self::of(path.clone(), OpenOptions::new().read(true).write(true).mode(0o600), true)
+    }
+
+    /// Opens an existing keyring to read from it alone.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn read_only(folder: &Path) -> Result<Self, KeyringError> {
+        Self::of(folder.join("keyring"), OpenOptions::new().read(true), false)
+    }
+
+    fn of(path: PathBuf, options: &OpenOptions, owned: bool) -> Result<Self, KeyringError> {
+        let failed = |source| KeyringError::Io { path: path.clone(), source };
+        let file = options.open(&path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if owned && metadata.permissions().mode() & 0o077 != 0 {
+            return Err(KeyringError::Open { path });
+        }
+        let mut header = [0; 32];
+        let read = file.read_exact_at(&mut header, 0);
+        if read.is_err() || header != HEADER {
+            return Err(KeyringError::Foreign { path });
+        }
+        // A torn last slot was never used: its number is skipped.
+        let next = Mutex::new(metadata.len().div_ceil(SLOT));
+        Ok(Self { path, file, next, unsynced: AtomicBool::new(false) })
+    }
+
+    /// Draws a secret into the next slot. It counts once [`Keyring::sync`] returned.
+    ///
+    /// # Errors
+    /// [`KeyringError`]; the slot may be used up.
+    pub fn draw(&self) -> Result<u64, KeyringError> {
+        let secret = entropy::bytes::<32>()?;
+        let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let slot = *next;
+        *next += 1;
+        self.unsynced.store(true, Ordering::SeqCst);
+        self.file.write_all_at(&secret, slot * SLOT).map_err(|source| self.failed(source))?;
+        Ok(slot)
+    }
+
+    /// Waits until all drawn slots are on the disk.
+    ///
+    /// # Errors
+    /// [`KeyringError::Io`].
+    pub fn sync(&self) -> Result<(), KeyringError> {
+        if self.unsynced.swap(false, Ordering::SeqCst) {
+            self.file.sync_all().map_err(|source| self.failed(source))?;
+        }
+        Ok(())
+    }
+
+    /// The secret of a slot; `None` when it was destroyed or never drawn.
+    ///
+    /// # Errors
+    /// [`KeyringError::Io`].
+    pub fn secret(&self, slot: u64) -> Result<Option<Secret>, KeyringError> {
+        let next = *self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if slot == 0 || slot >= next {
+            return Ok(None);
+        }
+        let mut secret = [0; 32];
+        match self.file.read_exact_at(&mut secret, slot * SLOT) {
+            Ok(()) => Ok(Some(Secret(secret)).filter(|secret| secret.0 != [0; 32])),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    /// Overwrites slots with zeros and waits for the disk. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// [`KeyringError::Io`]; try again.
+    pub fn destroy(&self, slots: &[u64]) -> Result<(), KeyringError> {
+        let next = *self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for &slot in slots.iter().filter(|&&slot| slot > 0 && slot < next) {
+            self.file.write_all_at(&[0; 32], slot * SLOT).map_err(|source| self.failed(source))?;
+        }
+        self.file.sync_all().map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> KeyringError {
+        KeyringError::Io { path: self.path.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destroyed_secret_is_gone_from_the_file_and_the_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = Keyring::open(folder.path()).unwrap();
+        let slots: Vec<u64> = (0..3).map(|_| keyring.draw().unwrap()).collect();
+        keyring.sync().unwrap();
+        assert_eq!(slots, [1, 2, 3]);
+        let secrets: Vec<Secret> =
+            slots.iter().map(|&slot| keyring.secret(slot).unwrap().unwrap()).collect();
+        let bytes = || std::fs::read(folder.path().join("keyring")).unwrap();
+        let held = |secret: &Secret| bytes().windows(32).any(|part| part == secret.0);
+        assert!(secrets.iter().all(held));
+        keyring.destroy(&[2]).unwrap();
+        drop(keyring);
+        let keyring = Keyring::open(folder.path()).unwrap();
+        assert!(held(&secrets[0]) && !held(&secrets[1]) && held(&secrets[2]));
+        assert_eq!(keyring.secret(2).unwrap(), None);
+        assert_eq!(keyring.secret(3).unwrap().as_ref(), Some(&secrets[2]));
+        assert_eq!(keyring.draw().unwrap(), 4, "no number is used twice");
+        assert_eq!((keyring.secret(0).unwrap(), keyring.secret(9).unwrap()), (None, None));
+    }
+
+    #[test]
+    fn a_torn_slot_is_skipped_and_a_foreign_or_open_file_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keyring");
+        drop(Keyring::open(folder.path()).unwrap());
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&whole[..], &[7; 5]].concat()).unwrap();
+        let keyring = Keyring::open(folder.path()).unwrap();
+        assert_eq!((keyring.secret(1).unwrap(), keyring.draw().unwrap()), (None, 2));
+        drop(keyring);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let open = Keyring::open(folder.path());
+        assert!(matches!(open, Err(KeyringError::Open { .. })));
+        std::fs::write(&path, b"short").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(matches!(Keyring::open(folder.path()), Err(KeyringError::Foreign { .. })));
+    }
+}

@@ -1,0 +1,254 @@
+//! Restoring: yesterday's book, brought up to today's ledger before anything is served.
+//!
+//! Book and lake come from the backup; keyring, log and evidence are the live ones. Entries of the
+//! log and events that the backup does not know are replayed in their order, so that what was
+//! withdrawn, restricted or erased since stays so. What is sealed under a destroyed key stays
+//! closed: its subject is not restored, and the caller takes its rows out of the lake. Repeating a
+//! restore that broke off gives the same.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use imprimatur_consent::Standing;
+use imprimatur_consent::event::{Public, What};
+use imprimatur_log::{Entry, TileReader};
+use imprimatur_runtime::{UnixSeconds, durable};
+use redb::ReadableTable as _;
+
+use crate::backup::{Backup, BackupError, copy, io_error};
+use crate::book::{Book, decode};
+use crate::error::BookError;
+use crate::evidence::{CommitEvidence, ConsentEvidence, Opened};
+use crate::keyring::Keyring;
+use crate::register::{Asker, Outcome};
+use crate::segments::{Manifest, read_policies};
+use crate::tables::{
+    BACKUPS, COMMITS, EVENTS, LOG_SIZE, PEPPERS, POLICIES, POSITION, PUBLISHED, SEGMENTS, SUBJECTS,
+};
+use crate::tasks::Job;
+use crate::txn::Txn;
+
+/// What a replay found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// The backup.
+    pub backup: String,
+    /// Commits whose subjects were erased since: their rows must go.
+    pub gone: BTreeSet<u64>,
+    /// First and last position of the commits whose rows the backup does not have.
+    pub lost: Option<(u64, u64)>,
+}
+
+impl Book {
+    /// Puts a backup in the place of book and lake, and replays the live ledger. Nothing may be
+    /// served before [`Book::finish_restore`].
+    ///
+    /// # Errors
+    /// [`BackupError`]; what was there is replaced only once the backup and the live ledger were
+    /// found whole.
+    pub fn restore(
+        data: &Path,
+        from: &Path,
+        now: UnixSeconds,
+    ) -> Result<(Self, Replayed), BackupError> {
+        let backup = Backup::load(from)?;
+        backup.check(from, now.date())?;
+        let parts = ["keys/keyring", "log.key", "log/checkpoint", "evidence/manifest.json"];
+        for part in parts {
+            let path = data.join(part);
+            if !path.exists() {
+                return Err(BackupError::NoLedger { path });
+            }
+        }
+        put_in_place(&backup, from, data)?;
+        let book = Self::open_unchecked(data)?;
+        let published = data.join("log");
+        let audited = imprimatur_log::audit(&published, &book.log_public_key(), None);
+        audited.map_err(|error| BackupError::Apart(error.to_string()))?;
+        let replayed = book.replay(&backup, data)?;
+        book.agrees_with_log()?;
+        book.finish_destroying()?;
+        book.load_terms()?;
+        book.load_index()?;
+        Ok((book, replayed))
+    }
+
+    fn replay(&self, backup: &Backup, data: &Path) -> Result<Replayed, BackupError> {
+        let apart = |error: &dyn std::error::Error| BackupError::Apart(error.to_string());
+        let evidence = data.join("evidence");
+        let manifest = Manifest::load(&evidence).map_err(|error| apart(&error))?;
+        let events = manifest.consent(&evidence).map_err(|error| apart(&error))?;
+        let commits = manifest.commits(&evidence).map_err(|error| apart(&error))?;
+        let policies = read_policies(&evidence).map_err(|error| apart(&error))?;
+        let from = self.number(POSITION)?;
+        let txn = self.begin()?;
+        for (hash, text) in policies {
+            txn.raw
+                .open_table(POLICIES)
+                .map_err(BookError::from)?
+                .insert(hash.0, text.as_bytes())
+                .map_err(BookError::from)?;
+        }
+        txn.commit()?;
+        self.load_terms()?;
+        let txn = self.begin()?;
+        txn.replay_log(&data.join("log"))?;
+        for segment in &manifest.segments {
+            txn.put(SEGMENTS, segment.file.as_str(), segment)?;
+        }
+        for event in events.iter().filter(|event| event.position > from) {
+            txn.replay_event(event)?;
+        }
+        let newer: Vec<&CommitEvidence> = commits.iter().filter(|c| c.position > from).collect();
+        for commit in &newer {
+            txn.put(COMMITS, commit.position, *commit)?;
+        }
+        let ends = newer.first().zip(newer.last());
+        let lost = ends.map(|(first, last)| (first.position, last.position));
+        txn.number_on(from, events.last(), commits.last())?;
+        let gone = txn.forget_the_destroyed()?;
+        txn.commit()?;
+        Ok(Replayed { backup: backup.id.clone(), gone, lost })
+    }
+
+    /// Ends a restore: says in the log what was lost and what was taken out again.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn finish_restore(
+        &self,
+        replayed: &Replayed,
+        erased_rows: u64,
+        now: UnixSeconds,
+    ) -> Result<(), BookError> {
+        let txn = self.begin()?;
+        let (backup, lost, on) = (replayed.backup.clone(), replayed.lost, now.date());
+        txn.log_public(&Public::Restored { backup, lost, erased_rows, on })?;
+        txn.commit()
+    }
+}
+
+/// Copies the backup beside what is there, then swaps.
+fn put_in_place(backup: &Backup, from: &Path, data: &Path) -> Result<(), BackupError> {
+    let fresh = data.join("restoring");
+    let gone = |path: &Path| match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error(path, error)),
+        _ => Ok(()),
+    };
+    gone(&fresh)?;
+    durable::private_folder(&fresh.join("lake")).map_err(|source| io_error(&fresh, source))?;
+    for (name, hash) in &backup.files {
+        if copy(from, &fresh, name)? != *hash {
+            return Err(BackupError::Changed { path: from.join(name) });
+        }
+    }
+    // The book last: without it the folder is no older copy, only an incomplete one.
+    let lake = data.join("lake");
+    gone(&lake)?;
+    durable::rename(&fresh.join("lake"), &lake).map_err(|source| io_error(&lake, source))?;
+    let book = data.join("book.redb");
+    durable::rename(&fresh.join("book.redb"), &book).map_err(|source| io_error(&book, source))?;
+    gone(&fresh)
+}
+
+impl Txn {
+    /// Appends the published entries that the book does not know, and does what public ones say.
+    fn replay_log(&self, folder: &Path) -> Result<(), BackupError> {
+        let apart = |error: &dyn std::error::Error| BackupError::Apart(error.to_string());
+        let log = TileReader::open(folder, &self.book.log_key.public());
+        let log = log.map_err(|error| apart(&error))?;
+        let known = self.number(LOG_SIZE)?;
+        for (number, entry) in (0_u64..).zip(log.entries()) {
+            let entry = entry.map_err(|error| apart(&error))?;
+            if let Ok(Entry::Public(json)) = Entry::read(&entry) {
+                if let Ok(event) = serde_json::from_slice(json) {
+                    self.replay_public(&event)?;
+                }
+            }
+            if number >= known {
+                self.append(&entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What everybody may know binds the keyring too, also one that was copied back.
+    fn replay_public(&self, event: &Public) -> Result<(), BookError> {
+        match event {
+            Public::KeyDestroyed { slot, .. } => self.condemn(*slot),
+            Public::PepperDestroyed { epoch, slot, .. } => {
+                self.raw.open_table(PEPPERS)?.remove(epoch)?;
+                self.condemn(*slot)
+            }
+            Public::BackupMade { id, expires, on, .. } => {
+                self.put(BACKUPS, id.as_str(), &(on, expires))
+            }
+            Public::PolicyPublished { .. }
+            | Public::Counts { .. }
+            | Public::ErasureCompleted { .. }
+            | Public::Restored { .. } => Ok(()),
+        }
+    }
+
+    /// Folds an event anew. One that cannot be opened any more is kept as it is.
+    fn replay_event(&self, evidence: &ConsentEvidence) -> Result<(), BookError> {
+        self.put(EVENTS, evidence.position, evidence)?;
+        let Opened::Whole(event) = evidence.open(&self.book.keyring)? else { return Ok(()) };
+        let before = self.held(evidence.slot)?;
+        let on = evidence.recorded.date();
+        let standing = before.as_ref().map(|held| &held.standing);
+        // It was valid when it was recorded: whoever changed it since did not have the key.
+        let Ok(standing) = Standing::fold(standing, &self.terms(), &event.what, on) else {
+            return Ok(());
+        };
+        self.follow(evidence.slot, before, &standing, evidence.position)?;
+        if let What::ErasureRequested { .. } = event.what {
+            let due = imprimatur_runtime::UtcDate(
+                on.0.saturating_add(self.terms().deadlines().erasure_days),
+            );
+            let subject = standing.subject();
+            let request = self.enter("erase", Asker::Clock, subject, (on, due), Outcome::Open)?;
+            self.add_task(subject, Job::Erase, request)?;
+        }
+        Ok(())
+    }
+
+    /// Positions go on after the newest that was ever given, so that none is given twice.
+    fn number_on(
+        &self,
+        from: u64,
+        event: Option<&ConsentEvidence>,
+        commit: Option<&CommitEvidence>,
+    ) -> Result<(), BookError> {
+        let commit = commit.map_or(0, |commit| commit.position);
+        let newest = event.map_or(0, |event| event.position).max(commit).max(from);
+        self.set_number(POSITION, newest)?;
+        let published = self.number(PUBLISHED)?.max(if commit > from { commit } else { 0 });
+        self.set_number(PUBLISHED, published)
+    }
+
+    /// Removes subjects without a key; gives the commits of all that have none.
+    fn forget_the_destroyed(&self) -> Result<BTreeSet<u64>, BookError> {
+        let gone = |keyring: &Keyring, slot| Ok::<_, BookError>(keyring.secret(slot)?.is_none());
+        let condemned = self.condemned_slots();
+        let mut subjects = Vec::new();
+        for entry in self.raw.open_table(SUBJECTS)?.iter()? {
+            let slot = entry?.0.value();
+            if condemned.contains(&slot) || gone(&self.book.keyring, slot)? {
+                subjects.push(slot);
+            }
+        }
+        for slot in subjects {
+            self.forget(slot)?;
+        }
+        let mut commits = BTreeSet::new();
+        for entry in self.raw.open_table(COMMITS)?.iter()? {
+            let evidence: CommitEvidence = decode(COMMITS, entry?.1.value())?;
+            if condemned.contains(&evidence.slot) || gone(&self.book.keyring, evidence.slot)? {
+                commits.insert(evidence.position);
+            }
+        }
+        Ok(commits)
+    }
+}

@@ -1,0 +1,225 @@
+//! One write transaction: nothing in it is true before its commit, and the index follows it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use imprimatur_consent::{Category, Denial, Standing, SubjectId, Terms};
+use imprimatur_runtime::UtcDate;
+use redb::ReadableTable as _;
+
+use crate::book::{Inner, decode, unreadable};
+use crate::error::BookError;
+use crate::index::Known;
+use crate::seal;
+use crate::subject::Held;
+use crate::tables::{Bytes, CONDEMNED, COUNTS, NUMBERS, POSITION, SUBJECTS};
+
+/// One write transaction.
+pub struct Txn {
+    pub(crate) raw: redb::WriteTransaction,
+    pub(crate) book: Arc<Inner>,
+    /// Subjects that it changed, by slot; `None` when it removed one.
+    changed: RefCell<BTreeMap<u64, Option<Standing>>>,
+    condemned: RefCell<Vec<u64>>,
+}
+
+impl std::fmt::Debug for Txn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Txn(..)")
+    }
+}
+
+impl Txn {
+    pub(crate) fn of(raw: redb::WriteTransaction, book: Arc<Inner>) -> Self {
+        Self { raw, book, changed: RefCell::default(), condemned: RefCell::default() }
+    }
+
+    /// Makes everything durable: drawn keys first, then the book with one fsync; then the index
+    /// follows and condemned keys are overwritten.
+    ///
+    /// # Errors
+    /// [`BookError`]: end the process. What failed before the book's fsync did not happen; keys
+    /// that could not be overwritten are at the next start.
+    pub fn commit(self) -> Result<(), BookError> {
+        self.book.keyring.sync()?;
+        self.raw.commit()?;
+        let mut index = self.book.index.write().unwrap_or_else(PoisonError::into_inner);
+        for (slot, standing) in self.changed.into_inner() {
+            match standing {
+                Some(standing) => index.put(slot, &standing),
+                None => index.remove(slot),
+            }
+        }
+        drop(index);
+        let condemned = self.condemned.into_inner();
+        if !condemned.is_empty() {
+            self.book.keyring.destroy(&condemned)?;
+        }
+        Ok(())
+    }
+
+    /// What decisions need of all archived policies.
+    pub fn terms(&self) -> Arc<Terms> {
+        self.book.terms()
+    }
+
+    /// The slot of a subject, with what this transaction changed.
+    pub(crate) fn slot(&self, subject: SubjectId) -> Option<u64> {
+        let changed = self.changed.borrow();
+        let is = |standing: &Option<Standing>| {
+            standing.as_ref().is_some_and(|standing| standing.subject() == subject)
+        };
+        let new = changed.iter().find(|(_, standing)| is(standing)).map(|(&slot, _)| slot);
+        new.or_else(|| {
+            let known = self.book.index().slot(subject);
+            known.filter(|slot| !matches!(changed.get(slot), Some(None)))
+        })
+    }
+
+    /// What is known of a subject, with what this transaction changed.
+    pub(crate) fn known(&self, slot: u64) -> Option<Known> {
+        match self.changed.borrow().get(&slot) {
+            Some(None) => None,
+            Some(Some(standing)) => Some(Known {
+                slot,
+                public_key: standing.public_key.0,
+                principal: standing.principal,
+                policy: standing.policy,
+                ended: standing.ended.is_some(),
+            }),
+            None => self.book.index().at(slot),
+        }
+    }
+
+    /// Whether a section may be kept, with what this transaction changed.
+    pub(crate) fn decide(
+        &self,
+        slot: u64,
+        category: Category,
+        date: UtcDate,
+        today: UtcDate,
+    ) -> Result<(), Denial> {
+        let terms = self.terms();
+        match self.changed.borrow().get(&slot) {
+            Some(None) => Err(Denial::NoGrant),
+            Some(Some(standing)) => standing.decide(&terms, category, date, today),
+            None => {
+                let decided = self.book.index().decide(&terms, slot, category, date, today);
+                decided.unwrap_or(Err(Denial::NoGrant))
+            }
+        }
+    }
+
+    /// The standing of a subject, with what this transaction changed.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn standing(&self, subject: SubjectId) -> Result<Option<Standing>, BookError> {
+        let Some(slot) = self.slot(subject) else { return Ok(None) };
+        Ok(self.held(slot)?.map(|held| held.standing))
+    }
+
+    /// All that the book holds of the subject in a slot; `None` when its key is gone.
+    pub(crate) fn held(&self, slot: u64) -> Result<Option<Held>, BookError> {
+        let table = self.raw.open_table(SUBJECTS)?;
+        let Some(sealed) = table.get(slot)? else { return Ok(None) };
+        Held::open(&self.book.keyring, slot, sealed.value())
+    }
+
+    pub(crate) fn hold(&self, slot: u64, held: &Held) -> Result<(), BookError> {
+        let sealed = held.seal(&self.book.keyring, slot)?;
+        self.raw.open_table(SUBJECTS)?.insert(slot, sealed.as_slice())?;
+        self.changed.borrow_mut().insert(slot, Some(held.standing.clone()));
+        Ok(())
+    }
+
+    /// Removes the subject in a slot and condemns its key.
+    pub(crate) fn forget(&self, slot: u64) -> Result<(), BookError> {
+        self.raw.open_table(SUBJECTS)?.remove(slot)?;
+        self.changed.borrow_mut().insert(slot, None);
+        self.condemn(slot)
+    }
+
+    /// Lets a key be destroyed once this transaction is durable.
+    pub(crate) fn condemn(&self, slot: u64) -> Result<(), BookError> {
+        self.raw.open_table(CONDEMNED)?.insert(slot, ())?;
+        self.condemned.borrow_mut().push(slot);
+        Ok(())
+    }
+
+    pub(crate) fn condemned_slots(&self) -> Vec<u64> {
+        self.condemned.borrow().clone()
+    }
+
+    /// Adds to a counter.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn count(&self, name: &str, more: u64) -> Result<(), BookError> {
+        let mut table = self.raw.open_table(COUNTS)?;
+        let before = table.get(name)?.map_or(0, |count| count.value());
+        table.insert(name, before.saturating_add(more))?;
+        Ok(())
+    }
+
+    /// The next position of the one order that events and commits share.
+    pub(crate) fn next_position(&self) -> Result<u64, BookError> {
+        self.next_number(POSITION)
+    }
+
+    pub(crate) fn number(&self, key: &str) -> Result<u64, BookError> {
+        let table = self.raw.open_table(NUMBERS)?;
+        Ok(table.get(key)?.map_or(0, |number| number.value()))
+    }
+
+    pub(crate) fn set_number(&self, key: &str, number: u64) -> Result<(), BookError> {
+        self.raw.open_table(NUMBERS)?.insert(key, number)?;
+        Ok(())
+    }
+
+    pub(crate) fn next_number(&self, key: &str) -> Result<u64, BookError> {
+        let next = self.number(key)? + 1;
+        self.set_number(key, next)?;
+        Ok(next)
+    }
+
+    pub(crate) fn get<K: redb::Key + 'static, V: serde::de::DeserializeOwned>(
+        &self,
+        table: Bytes<K>,
+        key: K::SelfType<'_>,
+    ) -> Result<Option<V>, BookError> {
+        let opened = self.raw.open_table(table)?;
+        let found = opened.get(key)?;
+        found.map(|found| decode(table, found.value())).transpose()
+    }
+
+    pub(crate) fn put<K: redb::Key + 'static, V: serde::Serialize>(
+        &self,
+        table: Bytes<K>,
+        key: K::SelfType<'_>,
+        value: &V,
+    ) -> Result<(), BookError> {
+        let bytes = serde_json::to_vec(value).map_err(|_no_json| unreadable(table))?;
+        self.raw.open_table(table)?.insert(key, bytes.as_slice())?;
+        Ok(())
+    }
+
+    /// Seals bytes under a slot's key for their place.
+    pub(crate) fn seal(&self, slot: u64, place: &[u8], value: &[u8]) -> Result<Vec<u8>, BookError> {
+        let secret = self.book.keyring.secret(slot)?;
+        let secret = secret.ok_or_else(|| unreadable(SUBJECTS))?;
+        Ok(seal::seal(&secret, place, value)?)
+    }
+
+    /// Opens sealed bytes; `None` when the key is gone or they are not of this place.
+    pub(crate) fn unseal(
+        &self,
+        slot: u64,
+        place: &[u8],
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, BookError> {
+        let secret = self.book.keyring.secret(slot)?;
+        Ok(secret.and_then(|secret| seal::open(&secret, place, sealed)))
+    }
+}
