@@ -11,7 +11,7 @@ use imprimatur_consent::Digest;
 use crate::entry::{Entry, EntryError};
 use crate::note::Checkpoint;
 use crate::tiles::{
-    Holds, TILE_LEVELS, TILE_WIDTH, Tile, TileError, TileReader, bundle, hash_tile,
+    Holds, TILE_LEVELS, TILE_WIDTH, Tile, TileError, TileReader, bundle, hash_tile, read,
 };
 use crate::tree::{Entries as _, Frontier, leaf_hash};
 
@@ -143,8 +143,10 @@ struct Audit<'a> {
     pending: Vec<Vec<Digest>>,
     /// The first 8 bytes and the index of each commitment.
     commitments: Vec<(u64, u64)>,
-    /// The first tile that does not fit the entries; for leaves, which entry.
-    misfit: Option<(Option<u64>, PathBuf)>,
+    /// The first entry whose leaf is another in its tile.
+    misfit: Option<u64>,
+    /// The first file that does not fit the entries.
+    misfit_file: Option<PathBuf>,
     forked: bool,
 }
 
@@ -153,7 +155,16 @@ impl<'a> Audit<'a> {
         let frontier = Frontier::default();
         let forked = anchor.is_some_and(|seen| seen.size == 0 && seen.root != frontier.root());
         let pending = vec![Vec::new(); usize::from(TILE_LEVELS)];
-        Self { log, anchor, frontier, pending, commitments: Vec::new(), misfit: None, forked }
+        Self {
+            log,
+            anchor,
+            frontier,
+            pending,
+            commitments: Vec::new(),
+            misfit: None,
+            misfit_file: None,
+            forked,
+        }
     }
 
     fn entry(
@@ -180,7 +191,9 @@ impl<'a> Audit<'a> {
             let full = std::mem::take(pending);
             self.tile(level, &full)?;
             let mut subtree = Frontier::default();
-            full.iter().for_each(|hash| subtree.push(*hash));
+            for hash in full {
+                subtree.push(hash);
+            }
             hash = subtree.root();
         }
         Ok(())
@@ -194,9 +207,8 @@ impl<'a> Audit<'a> {
         let found = self.log.hashes(tile).map_err(AuditError::Read)?;
         let misfit = (tile.first()..).zip(expected.iter().zip(&found)).find(|(_, (a, b))| a != b);
         if let Some((place, _)) = misfit {
-            self.misfit.get_or_insert_with(|| {
-                ((level == 0).then_some(place), tile.path(self.log.folder()))
-            });
+            self.misfit = self.misfit.or((level == 0).then_some(place));
+            self.misfit_file.get_or_insert_with(|| tile.path(self.log.folder()));
         }
         self.partials(tile, |width| Some(hash_tile(expected.get(..width)?)))
     }
@@ -212,10 +224,9 @@ impl<'a> Audit<'a> {
             let width = file.file_name().to_str().and_then(|name| name.parse::<usize>().ok());
             let Some(expected) = width.and_then(&expected) else { continue };
             let path = file.path();
-            let found = fs::read(&path)
-                .map_err(|source| AuditError::Read(TileError::Io { path: path.clone(), source }))?;
-            if found != expected {
-                self.misfit.get_or_insert((None, path));
+            let limit = u64::try_from(expected.len()).unwrap_or(u64::MAX);
+            if read(&path, limit).map_err(AuditError::Read)? != expected {
+                self.misfit_file.get_or_insert(path);
             }
         }
         Ok(())
@@ -232,15 +243,15 @@ impl<'a> Audit<'a> {
         let checkpoint = self.log.checkpoint().clone();
         let size = checkpoint.size;
         let signed = self.frontier.size() == size && self.frontier.root() == checkpoint.root;
-        match (self.misfit.take(), signed) {
-            (Some((_, path)), true) => return Err(AuditError::ChangedTile { path }),
-            (Some((Some(index), _)), false) => {
+        match (signed, self.misfit, self.misfit_file.take()) {
+            (true, _, None) => {}
+            (true, _, Some(path)) => return Err(AuditError::ChangedTile { path }),
+            (false, Some(index), _) => {
                 let tile = self.log.tile(Holds::Entries, index / TILE_WIDTH);
                 let path = tile.map(|tile| tile.path(self.log.folder())).unwrap_or_default();
                 return Err(AuditError::ChangedEntry { index, path });
             }
-            (_, false) => return Err(AuditError::Root { size }),
-            (None, true) => {}
+            (false, None, _) => return Err(AuditError::Root { size }),
         }
         if self.forked {
             return Err(AuditError::Fork { size: self.anchor.map_or(0, |anchor| anchor.size) });

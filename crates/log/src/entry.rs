@@ -99,8 +99,8 @@ mod tests {
         for entry in [&[][..], &[0; 32], &[0; 34], &[1], &[2, 3], &[0xff; 64]] {
             assert_eq!(Entry::read(entry), Err(EntryError::UnknownForm), "{entry:?}");
         }
-        assert!(public(&[b' '; 65_534]).is_ok());
-        assert_eq!(public(&[b' '; 65_535]), Err(EntryError::TooLong { length: 65_536 }));
+        assert!(public(&vec![b' '; 65_534]).is_ok());
+        assert_eq!(public(&vec![b' '; 65_535]), Err(EntryError::TooLong { length: 65_536 }));
         assert_eq!(public(b""), Err(EntryError::UnknownForm));
     }
 }

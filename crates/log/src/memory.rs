@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use imprimatur_consent::Digest;
 
-use crate::tree::{self, Entries, Nodes};
+use crate::tree::{Entries, Frontier, Nodes, leaf_hash, node_hash};
 
 /// Entries and all complete subtrees.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,7 @@ pub struct MemoryLog {
     entries: Vec<Vec<u8>>,
     /// By level, then index.
     levels: Vec<Vec<Digest>>,
+    frontier: Frontier,
 }
 
 impl MemoryLog {
@@ -22,8 +23,9 @@ impl MemoryLog {
 
     /// Appends an entry.
     pub fn push(&mut self, entry: Vec<u8>) {
-        let mut hash = tree::leaf_hash(&entry);
+        let mut hash = leaf_hash(&entry);
         self.entries.push(entry);
+        self.frontier.push(hash);
         for level in 0.. {
             if self.levels.len() == level {
                 self.levels.push(Vec::new());
@@ -32,7 +34,7 @@ impl MemoryLog {
             nodes.push(hash);
             match nodes.as_slice() {
                 [.., left, right] if nodes.len().is_multiple_of(2) => {
-                    hash = tree::node_hash(*left, *right);
+                    hash = node_hash(*left, *right);
                 }
                 _ => break,
             }
@@ -41,16 +43,12 @@ impl MemoryLog {
 
     /// How many entries it has.
     pub fn size(&self) -> u64 {
-        u64::try_from(self.entries.len()).unwrap_or(u64::MAX)
+        self.frontier.size()
     }
 
     /// The root of all entries.
     pub fn root(&self) -> Digest {
-        let mut frontier = tree::Frontier::default();
-        for leaf in self.levels.first().into_iter().flatten() {
-            frontier.push(*leaf);
-        }
-        frontier.root()
+        self.frontier.root()
     }
 }
 

@@ -22,6 +22,7 @@ use imprimatur_consent::Digest;
 use crate::note::NoteError;
 
 pub use reader::TileReader;
+pub(crate) use reader::read;
 pub use writer::{PublishError, TileWriter};
 
 /// Hashes or entries of a full tile.

@@ -25,6 +25,9 @@ pub fn node_hash(left: Digest, right: Digest) -> Digest {
     Digest(hash.finalize().into())
 }
 
+/// A node to be stored: its level, its index in the level, its hash.
+pub type Node = (u8, u64, Digest);
+
 /// A store of complete subtrees.
 pub trait Nodes {
     /// Why the store cannot be read.
@@ -70,8 +73,8 @@ pub enum TreeError<E> {
     },
 }
 
-/// The nodes that a leaf completes when it is appended to a tree of `size` leaves: level, index
-/// and hash, the leaf's own first. Store all of them.
+/// The nodes that a leaf completes when it is appended to a tree of `size` leaves, its own first.
+/// Store all of them.
 ///
 /// # Errors
 /// [`TreeError`].
@@ -79,7 +82,7 @@ pub fn append<N: Nodes>(
     size: u64,
     leaf: Digest,
     nodes: &N,
-) -> Result<Vec<(u8, u64, Digest)>, TreeError<N::Error>> {
+) -> Result<Vec<Node>, TreeError<N::Error>> {
     let (mut level, mut index, mut hash) = (0, size, leaf);
     let mut completed = vec![(level, index, hash)];
     while index & 1 == 1 {

@@ -13,7 +13,7 @@ use crate::entry::{Entry, EntryError};
 use crate::note::{Checkpoint, NoteError};
 use crate::tree::{self, Entries, TreeError, leaf_hash};
 
-/// A log was not published. The folder still holds the log that it held.
+/// A log was not published, and the folder still holds the log that it held; or see `Tidy`.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError<E> {
     /// The note is not a checkpoint of this log. Sign it with the log's key.
@@ -75,6 +75,10 @@ pub enum PublishError<E> {
     /// A file cannot be written. Try again once it can.
     #[error("cannot write the log")]
     File(#[source] TileError),
+    /// The log is published; forms of tiles that are no longer needed could not be removed. They
+    /// harm nobody: report it and go on.
+    #[error("cannot remove what the published log no longer needs")]
+    Tidy(#[source] TileError),
 }
 
 /// Writes a log's folder. One writer at a time.
@@ -105,10 +109,11 @@ impl TileWriter {
         self.published.as_ref()
     }
 
-    /// Writes the tiles that the checkpoint needs and the folder lacks, then the checkpoint.
+    /// Writes the tiles that the checkpoint needs and the folder lacks, then the checkpoint. Until
+    /// then, also after a crash, the folder holds the older log.
     ///
     /// # Errors
-    /// [`PublishError`]; the folder still holds the older log, also after a crash.
+    /// [`PublishError`].
     pub fn publish<L: Entries>(
         &mut self,
         note: &str,
@@ -126,7 +131,7 @@ impl TileWriter {
         write(&self.folder.join(CHECKPOINT), note.as_bytes()).map_err(PublishError::File)?;
         let size = next.size;
         self.published = Some(next);
-        self.tidy(old, size).map_err(PublishError::File)
+        self.tidy(old, size).map_err(PublishError::Tidy)
     }
 
     /// The published size, if the new checkpoint is of this tree and continues the published one.
