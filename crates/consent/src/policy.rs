@@ -24,6 +24,17 @@ pub const OLDEST_RECORD_DAYS: u32 = 35;
 /// The shipped default, strictest of all.
 pub const STRICTEST: &str = include_str!("../../../policies/strictest.toml");
 
+/// All shipped policies by name, the default last.
+pub const SHIPPED: [(&str, &str); 7] = [
+    ("ultimaker-account-2019", include_str!("../../../policies/ultimaker-account-2019.toml")),
+    ("ultimaker-cura-2020", include_str!("../../../policies/ultimaker-cura-2020.toml")),
+    ("formlabs-install-2018", include_str!("../../../policies/formlabs-install-2018.toml")),
+    ("formlabs-dashboard-2018", include_str!("../../../policies/formlabs-dashboard-2018.toml")),
+    ("stratasys-2018", include_str!("../../../policies/stratasys-2018.toml")),
+    ("pixeljet-2018", include_str!("../../../policies/pixeljet-2018.toml")),
+    ("strictest", STRICTEST),
+];
+
 /// One problem of a policy document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

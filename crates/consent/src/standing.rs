@@ -78,6 +78,39 @@ pub struct Grant {
     pub policy: Digest,
 }
 
+impl Grant {
+    /// Whether a section in a record of this date may be kept today under this grant alone.
+    ///
+    /// # Errors
+    /// [`Denial`]: it may not.
+    pub fn decide(
+        &self,
+        terms: &Terms,
+        category: Category,
+        date: UtcDate,
+        today: UtcDate,
+    ) -> Result<(), Denial> {
+        if self.ends(terms, category) <= date.max(today) {
+            return Err(Denial::Expired);
+        }
+        if date < self.since {
+            return Err(Denial::BeforeGrant);
+        }
+        // A device's clock may be ahead of the collector's around midnight.
+        let future = date.0 > today.0.saturating_add(1);
+        let old = today.0.saturating_sub(date.0) > OLDEST_RECORD_DAYS;
+        if future || old { Err(Denial::DateOutOfRange) } else { Ok(()) }
+    }
+
+    /// The first day on which it holds no more; day 0 when its policy is not known.
+    pub fn ends(&self, terms: &Terms, category: Category) -> UtcDate {
+        let Some(policy) = terms.policy(self.policy) else { return UtcDate(0) };
+        let validity = months_after(self.renewed, u32::from(policy.validity_months));
+        let overtaken = terms.overtaken(self.policy, category);
+        overtaken.map_or(validity, |overtaken| validity.min(overtaken))
+    }
+}
+
 /// Why a subject is restricted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -195,16 +228,7 @@ impl Standing {
         if self.restricted(today) {
             return Err(Denial::Restricted);
         }
-        if self.ends(terms, category, grant) <= date.max(today) {
-            return Err(Denial::Expired);
-        }
-        if date < grant.since {
-            return Err(Denial::BeforeGrant);
-        }
-        // A device's clock may be ahead of the collector's around midnight.
-        let future = date.0 > today.0.saturating_add(1);
-        let old = today.0.saturating_sub(date.0) > OLDEST_RECORD_DAYS;
-        if future || old { Err(Denial::DateOutOfRange) } else { Ok(()) }
+        grant.decide(terms, category, date, today)
     }
 
     /// Where the consent to a category stands.
@@ -212,7 +236,7 @@ impl Standing {
         let Some(grant) = self.granted.get(&category) else {
             return self.past.get(&category).copied().unwrap_or(State::Unknown);
         };
-        if self.ends(terms, category, grant) <= today {
+        if grant.ends(terms, category) <= today {
             State::Expired
         } else if grant.renewed > grant.since {
             State::Renewed
@@ -224,13 +248,13 @@ impl Standing {
     /// The first day on which one of the grants holds no more; `None` when nothing is granted.
     pub fn valid_until(&self, terms: &Terms) -> Option<UtcDate> {
         let grants = self.granted.iter();
-        grants.map(|(&category, grant)| self.ends(terms, category, grant)).min()
+        grants.map(|(&category, grant)| grant.ends(terms, category)).min()
     }
 
     /// What is granted but holds no more. The clock records it as [`What::Expired`].
     pub fn lapsed(&self, terms: &Terms, today: UtcDate) -> Vec<Category> {
         let grants = self.granted.iter();
-        let over = grants.filter(|(category, grant)| self.ends(terms, **category, grant) <= today);
+        let over = grants.filter(|(category, grant)| grant.ends(terms, **category) <= today);
         over.map(|(&category, _)| category).collect()
     }
 
@@ -242,13 +266,5 @@ impl Standing {
     /// The legal hold in force. While there is one, nothing is erased.
     pub fn held(&self, today: UtcDate) -> Option<&Restriction> {
         self.hold.as_ref().filter(|hold| hold.until.is_none_or(|until| today <= until))
-    }
-
-    /// The first day on which a grant holds no more; day 0 when its policy is not known.
-    fn ends(&self, terms: &Terms, category: Category, grant: &Grant) -> UtcDate {
-        let Some(policy) = terms.policy(grant.policy) else { return UtcDate(0) };
-        let validity = months_after(grant.renewed, u32::from(policy.validity_months));
-        let overtaken = terms.overtaken(grant.policy, category);
-        overtaken.map_or(validity, |overtaken| validity.min(overtaken))
     }
 }

@@ -111,6 +111,7 @@ fn texts<'a>(
         if !language {
             let advice = "write a language by its two letters of ISO 639-1";
             read.problem(entry.at, &entry.path, "is no language", advice);
+            continue;
         }
         let text = read.as_text(&entry, advice);
         texts.insert(entry.key, text);
@@ -149,9 +150,21 @@ fn purposes<'a>(
         }
         let categories = categories(read, &mut from, "categories");
         read.finish(from);
+        let known: BTreeSet<&str> = Category::ALL.into_iter().map(purpose_of).collect();
+        if !known.contains(key.as_str()) {
+            let known: Vec<&str> = known.into_iter().collect();
+            let advice = format!("the contract collects for {}", known.join(", "));
+            read.problem(at, &path, "is no purpose of the contract", &advice);
+            continue;
+        }
         for (at, category) in categories {
-            if let Err((problem, advice)) = agrees_with_contract(category, &key) {
+            let expected = purpose_of(category);
+            if expected != key {
+                let problem =
+                    format!("names `{category}`, which the contract collects for `{expected}`");
+                let advice = format!("move it to `purposes.{expected}`");
                 read.problem(at, &format!("{path}.categories"), &problem, &advice);
+                continue;
             }
             let purpose = Purpose { key: key.clone(), texts: texts.clone() };
             if purposes.insert(category, purpose).is_some() {
@@ -159,12 +172,6 @@ fn purposes<'a>(
                 let advice = "each category belongs to exactly one purpose; name it once";
                 read.problem(at, &format!("{path}.categories"), &problem, advice);
             }
-        }
-        let known: BTreeSet<&str> = Category::ALL.into_iter().map(purpose_of).collect();
-        if !known.contains(key.as_str()) {
-            let known: Vec<&str> = known.into_iter().collect();
-            let advice = format!("the contract collects for {}", known.join(", "));
-            read.problem(at, &path, "is no purpose of the contract", &advice);
         }
     }
     purposes
@@ -178,15 +185,6 @@ fn categories<'a>(
     let names: Vec<&str> = Category::ALL.into_iter().map(Category::name).collect();
     let advice = format!("write categories: {}", names.join(", "));
     read.list(from, key, &advice, |text| text.parse().ok())
-}
-
-fn agrees_with_contract(category: Category, key: &str) -> Result<(), (String, String)> {
-    let expected = purpose_of(category);
-    if expected == key {
-        return Ok(());
-    }
-    let problem = format!("names `{category}`, which the contract collects for `{expected}`");
-    Err((problem, format!("move it to `purposes.{expected}`")))
 }
 
 /// The purpose for which the contract collects a category. The identity tag stands in the envelope,
