@@ -1,0 +1,31 @@
+//! Benchmarks: `cargo bench-ledger` prints what the ledger costs, beside named peers, in one run.
+
+mod ledger;
+mod measure;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Measures what the documentation quotes. Absolute times are this machine's; compare the ratios.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Example: cargo bench-ledger --subjects 1000000,10000000")]
+struct Arguments {
+    /// Numbers of subjects, one run for each.
+    #[arg(long, value_delimiter = ',', default_value = "1000000")]
+    subjects: Vec<u32>,
+    /// Where the books are made; needs about 3 KB a subject.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<std::path::PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match ledger::run(&arguments.subjects, arguments.folder.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            measure::say(&format!("the benchmark failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
