@@ -23,6 +23,9 @@ pub enum BookError {
     /// No randomness for a secret.
     #[error("the book cannot draw a secret")]
     Entropy(#[from] imprimatur_runtime::entropy::NoEntropy),
+    /// Nothing can be sealed for a subject whose key is gone. End the process.
+    #[error("an entry cannot be sealed")]
+    Seal(#[from] crate::evidence::SealError),
     /// A file beside the book cannot be used.
     #[error("cannot use `{}`", path.display())]
     File {

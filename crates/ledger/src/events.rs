@@ -6,9 +6,8 @@ use imprimatur_consent::{Digest, Standing, SubjectId};
 use imprimatur_log::entry;
 use imprimatur_runtime::{UnixSeconds, entropy};
 
-use crate::book::unreadable;
 use crate::error::BookError;
-use crate::evidence::{ConsentEvidence, place};
+use crate::evidence::ConsentEvidence;
 use crate::subject::Held;
 use crate::tables::EVENTS;
 use crate::txn::Txn;
@@ -57,9 +56,8 @@ impl Txn {
         let nonce = event.nonce;
         let leaf = self.append(&entry::blinded(&nonce.0, &what.payload()))?;
         let position = self.next_position()?;
-        let json = serde_json::to_vec(&event).map_err(|_no_json| unreadable(EVENTS))?;
-        let sealed = self.seal(slot, &place("event", position), &json)?;
-        let evidence = ConsentEvidence { position, leaf, slot, recorded: now, sealed };
+        let keyring = &self.book.keyring;
+        let evidence = ConsentEvidence::seal(keyring, (position, leaf, slot), now, &event)?;
         self.put(EVENTS, position, &evidence)?;
         self.follow(slot, before, &standing, position)?;
         Ok(Ok(Logged { position, leaf, nonce, standing }))

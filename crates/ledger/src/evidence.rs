@@ -97,7 +97,26 @@ impl<T> Opened<T> {
     }
 }
 
+/// What cannot be sealed: the key is gone, or there is no randomness.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing can be sealed under this slot")]
+pub struct SealError;
+
 impl ConsentEvidence {
+    /// Seals an event for its place.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal(
+        keyring: &Keyring,
+        (position, leaf, slot): (u64, u64, u64),
+        recorded: UnixSeconds,
+        event: &LedgerEvent,
+    ) -> Result<Self, SealError> {
+        let sealed = sealed(keyring, slot, &place("event", position), event)?;
+        Ok(Self { position, leaf, slot, recorded, sealed })
+    }
+
     /// Opens it.
     ///
     /// # Errors
@@ -108,6 +127,20 @@ impl ConsentEvidence {
 }
 
 impl CommitEvidence {
+    /// Seals the proof of a commit for its place.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal(
+        keyring: &Keyring,
+        (position, slot): (u64, u64),
+        recorded: UnixSeconds,
+        proof: &CommitProof,
+    ) -> Result<Self, SealError> {
+        let sealed = sealed(keyring, slot, &place("commit", position), proof)?;
+        Ok(Self { position, slot, recorded, sealed })
+    }
+
     /// Opens it.
     ///
     /// # Errors
@@ -120,6 +153,17 @@ impl CommitEvidence {
 /// What a sealed value is bound to: its kind and number.
 pub(crate) fn place(kind: &str, number: u64) -> Vec<u8> {
     [kind.as_bytes(), &[0], &number.to_be_bytes()].concat()
+}
+
+fn sealed<T: serde::Serialize>(
+    keyring: &Keyring,
+    slot: u64,
+    place: &[u8],
+    value: &T,
+) -> Result<Vec<u8>, SealError> {
+    let secret = keyring.secret(slot).map_err(|_unreadable| SealError)?.ok_or(SealError)?;
+    let json = serde_json::to_vec(value).map_err(|_no_json| SealError)?;
+    seal::seal(&secret, place, &json).map_err(|_no_entropy| SealError)
 }
 
 pub(crate) fn opened<T: serde::de::DeserializeOwned>(

@@ -26,7 +26,7 @@ mod publish;
 pub mod register;
 mod remembered;
 mod restore;
-mod rights;
+pub mod rights;
 mod seal;
 pub mod segments;
 mod subject;

@@ -56,9 +56,8 @@ use imprimatur_consent::{Category, Denial, Digest};
 use imprimatur_proto::record::{Record, RecordKind, Section};
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
-use crate::book::unreadable;
 use crate::error::BookError;
-use crate::evidence::{CommitEvidence, CommitProof, RecordEvidence, place};
+use crate::evidence::{CommitEvidence, CommitProof, RecordEvidence};
 use crate::index::Known;
 use crate::journal::JournalRecord;
 use crate::tables::{COMMITS, EPOCHS};
@@ -175,9 +174,8 @@ impl<'txn> OpenBatch<'txn> {
             records.push(proof);
         }
         let proof = CommitProof { sequence: self.sequence, frame: self.frame, records };
-        let json = serde_json::to_vec(&proof).map_err(|_no_json| unreadable(COMMITS))?;
-        let sealed = self.txn.seal(slot, &place("commit", position), &json)?;
-        let evidence = CommitEvidence { position, slot, recorded: self.now, sealed };
+        let keyring = &self.txn.book.keyring;
+        let evidence = CommitEvidence::seal(keyring, (position, slot), self.now, &proof)?;
         self.txn.put(COMMITS, position, &evidence)?;
         self.txn.journal(position, slot, &journal)?;
         Ok(position)
