@@ -3,12 +3,14 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod calendar;
+pub mod dpv;
 pub mod enrolment;
 pub mod event;
 pub mod flag;
 pub mod ids;
 pub mod invariants;
 pub mod keys;
+pub mod mandate;
 pub mod policy;
 pub mod recovery;
 mod regions;

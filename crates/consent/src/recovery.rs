@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn what_is_no_code_is_explained() {
         let shown = RecoveryCode::from_entropy([7; 20]).to_string();
-        assert_eq!(shown[..shown.len() - 1].parse::<RecoveryCode>(), Err(NotACode::Length(35)));
+        assert_eq!(shown.get(1..).unwrap().parse::<RecoveryCode>(), Err(NotACode::Length(35)));
         assert_eq!(format!("U{shown}").parse::<RecoveryCode>(), Err(NotACode::Letter(1)));
         assert_eq!("".parse::<RecoveryCode>(), Err(NotACode::Length(0)));
     }

@@ -148,7 +148,7 @@ mod tests {
         assert!(terms.offered(second.hash, UtcDate(TODAY.0 + 10)));
         assert!(!terms.offered(Digest([1; 32]), TODAY));
         // Without the successor nothing is superseded.
-        assert!(Terms::of(&[first.clone()]).offered(first.hash, UtcDate(TODAY.0 + 10)));
+        assert!(Terms::of(std::slice::from_ref(&first)).offered(first.hash, UtcDate(TODAY.0 + 10)));
     }
 
     #[test]

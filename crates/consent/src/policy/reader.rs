@@ -83,12 +83,11 @@ impl<'a> Reader<'a> {
 
     /// An entry as a table.
     pub(super) fn as_table(&mut self, entry: Entry<'a>, advice: &str) -> Table<'a> {
-        match entry.value {
-            DeValue::Table(found) => table(entry.path, entry.at, found),
-            _ => {
-                self.wrong_kind(&entry, advice);
-                absent(entry.path)
-            }
+        if let DeValue::Table(found) = entry.value {
+            table(entry.path, entry.at, found)
+        } else {
+            self.wrong_kind(&entry, advice);
+            absent(entry.path)
         }
     }
 
@@ -169,7 +168,7 @@ impl<'a> Reader<'a> {
             self.problem(entry.at, &entry.path, "is empty", advice);
         }
         let mut read = Vec::new();
-        for item in items.iter() {
+        for item in items {
             let at = item.span().start;
             match item.get_ref().as_str().map(|text| (text, parse(text))) {
                 Some((_, Some(value))) => read.push((at, value)),

@@ -77,6 +77,10 @@ pub(super) fn fold(
         What::Released { by } => release(&mut next, by, on),
         What::Expired { categories } => leave(&mut next, categories, State::Expired),
         What::ErasureRequested { .. } => end(&mut next, Ended::Erased, State::Withdrawn, on),
+        // Who names none means all.
+        What::Objected { categories, .. } if categories.is_empty() => {
+            withdraw(&mut next, &Category::ALL.into(), on);
+        }
         What::Objected { categories, .. } => {
             withdraw(&mut next, &categories.iter().copied().collect(), on);
         }
@@ -92,6 +96,11 @@ fn fold_consent(
     on: UtcDate,
 ) -> Result<Standing, InvalidEvent> {
     let (event, _) = decoded(signed_event).map_err(|_damaged| InvalidEvent::Incomplete)?;
+    // A yes of the future would hold for longer than its policy says.
+    let yes = matches!(event.decision(), Decision::Granted | Decision::Renewed);
+    if yes && event.date > on.0.saturating_add(1) {
+        return Err(InvalidEvent::Incomplete);
+    }
     let mut next = match before {
         None => begin(terms, &event)?,
         Some(before) => apply(before, terms, &event)?,
@@ -231,9 +240,10 @@ fn restrict(
 /// The owner releases the owner's restriction, the operator a hold first, the clock what is over.
 fn release(next: &mut Standing, by: &Acting, on: UtcDate) {
     match by {
-        Acting::Owner { .. } | Acting::Recovery { .. } => next.restriction = None,
         Acting::Operator if next.hold.is_some() => next.hold = None,
-        Acting::Operator => next.restriction = None,
+        Acting::Owner { .. } | Acting::Recovery { .. } | Acting::Operator => {
+            next.restriction = None;
+        }
         Acting::Clock if next.held(on).is_none() => next.hold = None,
         Acting::Clock => {}
     }

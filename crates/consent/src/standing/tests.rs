@@ -278,6 +278,7 @@ fn an_objection_withdraws() {
     assert_eq!(after.decide(&terms(), TIME, TODAY, TODAY), Ok(()));
     let after = folded(&standing, &object(&Category::ALL));
     assert_eq!(after.ended, Some((Ended::Withdrawn, TODAY)));
+    assert_eq!(folded(&standing, &object(&[])), after);
 }
 
 #[test]
@@ -292,6 +293,10 @@ fn a_recorded_event_folds_as_it_was_applied_and_ends_on_its_recording() {
     assert_eq!(standing, Standing::begin(&terms(), &event).unwrap());
     let gone = decide(2, Decision::Withdrawn, &Category::ALL, UtcDate(0));
     assert_eq!(fold(Some(&standing), &gone).unwrap().ended, Some((Ended::Withdrawn, day(7))));
+    // A yes cannot be of the future; a device's clock may be ahead around midnight.
+    let future = |on| Standing::fold(None, &terms(), &consent(&event), UtcDate(on));
+    assert!(future(TODAY.0 - 1).is_ok());
+    assert_eq!(future(TODAY.0 - 2), Err(InvalidEvent::Incomplete));
     let damaged = What::Consent { signed_event: "00".to_owned() };
     let damaged = Standing::fold(Some(&standing), &terms(), &damaged, TODAY);
     assert_eq!(damaged, Err(InvalidEvent::Incomplete));
