@@ -21,6 +21,9 @@ use crate::ids::Digest;
 /// Records older than this are refused: what an agent may have spooled while it was offline.
 pub const OLDEST_RECORD_DAYS: u32 = 35;
 
+/// Bytes of a policy, at most: the default in thirty languages takes half of it.
+pub const BYTES_MAX: usize = 262_144;
+
 /// The shipped default, strictest of all.
 pub const STRICTEST: &str = include_str!("../../../policies/strictest.toml");
 

@@ -151,6 +151,20 @@ fn the_list_of_terms_expands_as_the_context_says() {
 }
 
 #[test]
+fn the_list_holds_nothing_that_is_not_used() {
+    let abroad = Policy { regions: vec!["NL".to_owned()], ..policy() };
+    let mut terms =
+        used(&receipt(subject(), &history(), &Terms::of(&[policy()]), day(400)).unwrap());
+    let event = [(TODAY, consent(&grant(&[Category::Laser])))];
+    terms.extend(used(&record(subject(), &event, &Terms::of(&[abroad]), TODAY).unwrap()));
+    let states = State::ALL.into_iter().map(|state| published()[term(state)].to_owned());
+    terms.extend(states);
+    let listed: BTreeSet<&str> = published().into_values().collect();
+    let used: BTreeSet<&str> = terms.iter().map(String::as_str).collect();
+    assert_eq!(listed, used);
+}
+
+#[test]
 fn ten_states_have_ten_published_terms() {
     let known = published();
     let terms: BTreeSet<&str> = State::ALL.into_iter().map(term).collect();

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Problem;
+use super::{BYTES_MAX, Problem};
 
 /// A table that is being read: each key is taken out once; what is left over is unknown.
 pub(super) struct Table<'a> {
@@ -29,16 +29,24 @@ pub(super) struct Entry<'a> {
 /// Collects the problems of one document.
 pub(super) struct Reader<'a> {
     text: &'a str,
+    /// Offsets at which lines end.
+    ends: Vec<usize>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, problems: Vec::new() }
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self { text, ends: ends.map(|(at, _)| at).collect(), problems: Vec::new() }
     }
 
-    /// The whole document; `None` when it is not TOML.
+    /// The whole document; `None` when it is not TOML, or longer than any policy.
     pub(super) fn document(&mut self) -> Option<Table<'a>> {
+        if self.text.len() > BYTES_MAX {
+            let problem = format!("the policy has {} bytes", self.text.len());
+            self.problem(0, "", &problem, &format!("write at most {BYTES_MAX}"));
+            return None;
+        }
         let (document, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
             let at = error.span().map_or(0, |span| span.start);
@@ -49,8 +57,7 @@ impl<'a> Reader<'a> {
 
     /// Adds a problem.
     pub(super) fn problem(&mut self, at: usize, key: &str, problem: &str, advice: &str) {
-        let before = self.text.as_bytes().iter().take(at);
-        let line = 1 + before.filter(|&&byte| byte == b'\n').count();
+        let line = 1 + self.ends.partition_point(|&end| end < at);
         let (key, problem, advice) = (key.to_owned(), problem.to_owned(), advice.to_owned());
         self.problems.push(Problem { line, key, problem, advice });
     }

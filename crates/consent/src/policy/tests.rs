@@ -323,6 +323,16 @@ fn what_is_not_toml_is_told_with_its_line() {
     assert_eq!((problems[0].line, problems[0].key.as_str()), (2, ""));
     assert!(problems[0].problem.starts_with("not TOML"));
     assert!(check("").unwrap_err().len() >= 10);
+    assert!(check(&format!("a = {}", "[".repeat(BYTES_MAX - 4))).is_err());
+}
+
+#[test]
+fn a_policy_has_a_greatest_length() {
+    let padded =
+        |length: usize| format!("{STRICTEST}#{}", "x".repeat(length - STRICTEST.len() - 1));
+    assert!(check(&padded(BYTES_MAX)).is_ok());
+    let problems = check(&padded(BYTES_MAX + 1)).unwrap_err();
+    assert!(problems[0].to_string().contains("262145 bytes"), "{}", problems[0]);
 }
 
 #[test]
