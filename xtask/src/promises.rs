@@ -13,30 +13,33 @@ use std::fs;
 use std::path::Path;
 
 use self::audit::Audit;
-use self::registry::{Cases, Promises};
+use self::registry::{Cases, DEFAULT_PACK, Promises};
 use crate::error::TaskError;
 use crate::run;
 
-/// Audits both registries; then writes the pages, or with `check` compares them.
+/// Writes the pages, or with `check` compares them; then audits both registries.
 pub(crate) fn run(check: bool, passed: Option<&Path>) -> Result<(), TaskError> {
-    let docs = run::root().join("docs");
+    let (docs, packs) = (run::root().join("docs"), run::root().join("policies"));
     let promises: Promises = registry::read(&docs.join("promises.toml"))?;
     let cases: Cases = registry::read(&docs.join("cases.toml"))?;
-    let known = ran::listed()?;
-    let results = passed.map(ran::report).transpose()?;
-    let mut audit = Audit::new(&known, results.as_ref());
-    audit.promises(&promises);
-    audit.keys(&promises, &registry::read(&run::root().join("policies/strictest.toml"))?);
-    audit.cases(&cases);
-    let pages = [("promises.md", page::promises(&promises)), ("cases.md", page::cases(&cases))];
-    for (name, text) in pages {
+    let cited = registry::cited(&packs, &promises)?;
+    let mut stale = Vec::new();
+    let texts = [page::promises(&promises, &cited), page::cases(&cases)];
+    for (name, text) in ["promises.md", "cases.md"].into_iter().zip(texts) {
         let path = docs.join(name);
         if !check {
             fs::write(&path, text).map_err(|source| TaskError::File { path, source })?;
         } else if fs::read_to_string(&path).ok() != Some(text) {
-            audit.fault(format!("docs/{name} is stale: run `cargo xtask promises`"));
+            stale.push(format!("docs/{name} is stale: run `cargo xtask promises`"));
         }
     }
+    let results = passed.map(ran::report).transpose()?;
+    let known = ran::listed()?;
+    let mut audit = Audit::new(&known, results.as_ref());
+    audit.promises(&promises);
+    audit.keys(&promises, &registry::read(&packs.join(format!("{DEFAULT_PACK}.toml")))?);
+    audit.cases(&cases);
+    audit.faults.append(&mut stale);
     tell(&audit, check)
 }
 

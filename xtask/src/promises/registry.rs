@@ -1,5 +1,6 @@
 //! What the two registries hold, as they are written in TOML.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -7,6 +8,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
+
+/// The pack that holds when no other is chosen.
+pub(super) const DEFAULT_PACK: &str = "strictest";
 
 /// `docs/promises.toml`.
 #[derive(Debug, Deserialize)]
@@ -62,6 +66,36 @@ pub(super) struct Row {
     /// Tests that will show it and do not exist.
     #[serde(default)]
     pub(super) wanted: Vec<String>,
+}
+
+/// `[keeps]` of a pack: rows that it cites, each with a phrase.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pack {
+    #[serde(default)]
+    keeps: BTreeMap<String, String>,
+}
+
+/// Which packs cite each row.
+pub(super) type Cited = BTreeMap<String, Vec<String>>;
+
+/// Reads the packs that the policies name, and the default.
+pub(super) fn cited(folder: &Path, promises: &Promises) -> Result<Cited, TaskError> {
+    let mut cited = Cited::new();
+    let named = promises.policy.iter().flat_map(|policy| &policy.packs).map(String::as_str);
+    for name in named.chain([DEFAULT_PACK]) {
+        let pack: Pack = read(&folder.join(format!("{name}.toml")))?;
+        for row in pack.keeps.into_keys() {
+            cited.entry(row).or_default().push(name.to_owned());
+        }
+    }
+    Ok(cited)
+}
+
+impl Row {
+    /// Whether a part or a test of it is missing.
+    pub(super) fn is_open(&self) -> bool {
+        self.planned.is_some() || !self.wanted.is_empty()
+    }
 }
 
 /// Two clauses that cannot both hold.

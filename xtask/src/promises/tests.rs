@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ran::Results;
+use super::registry::Cited;
 use super::*;
 
 const PROMISES: &str = r#"
@@ -177,16 +178,33 @@ fn an_unknown_key_in_a_registry_is_an_error() {
 
 #[test]
 fn the_pages_hold_every_row_and_case_and_keep_cells_whole() {
-    let promises = page::promises(&toml::from_str(PROMISES).unwrap());
-    assert!(promises.contains("2 rows: 1 kept, 1 refused on purpose, 0 planned."), "{promises}");
-    let row = "| A20-1 | it asks first | no data before a yes | **Kept**: the agent's flags \\| the \
-               gate | `agent::it asks_first` |\n";
+    let cited = Cited::from([(String::from("A20-1"), vec![String::from("a-2020")])]);
+    let promises = page::promises(&toml::from_str(PROMISES).unwrap(), &cited);
+    assert!(promises.contains("2 rows: 1 kept, 1 refused on purpose, 0 open."), "{promises}");
+    let row = "| A20-1 | it asks first | no data before a yes | **kept**: the agent's flags \\| the \
+               gate<br>cited by `a-2020` | `agent::it asks_first` |\n";
     assert!(promises.contains(row), "{promises}");
     assert!(
         promises.contains("| 1 | asking | A20-1, A20-2 | asked first | `retention.print_days` |")
     );
+    let wanting = PROMISES.replace("tests = [", "wanted = [");
+    let promises = page::promises(&toml::from_str(&wanting).unwrap(), &cited);
+    assert!(promises.contains("2 rows: 0 kept, 1 refused on purpose, 1 open."), "{promises}");
+    assert!(promises.contains("| **open, to keep**: the agent"), "{promises}");
     let cases = page::cases(&toml::from_str(CASES).unwrap());
     let row = "| 1 | no state | no state is no yes | `agent::it asks_first` | \
                `gate a_grant_lets_in` |\n";
     assert!(cases.contains(row), "{cases}");
+}
+
+#[test]
+fn the_packs_tell_which_rows_they_cite_and_a_missing_pack_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let promises: Promises = toml::from_str(PROMISES).unwrap();
+    assert!(registry::cited(folder.path(), &promises).is_err());
+    fs::write(folder.path().join("a-2020.toml"), "[keeps]\nA20-1 = \"asks\"\n").unwrap();
+    fs::write(folder.path().join("strictest.toml"), "[keeps]\nA20-1 = \"asks\"\n").unwrap();
+    let cited = registry::cited(folder.path(), &promises).unwrap();
+    assert_eq!(cited["A20-1"], ["a-2020", "strictest"]);
+    assert_eq!(cited.len(), 1);
 }
