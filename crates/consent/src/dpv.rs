@@ -55,8 +55,8 @@ const ON_THE_DEVICE: &str = "the agent on the device, or the recovery code on an
 /// The consent record of a subject: what its recorded events, oldest first, come to on a date.
 ///
 /// # Errors
-/// [`InvalidEvent`] when there are none, one does not follow from those before it, or they are not
-/// of this subject.
+/// [`InvalidEvent`] when nothing was ever granted, an event does not follow from those before it,
+/// or they are not of this subject.
 pub fn record(
     subject: SubjectId,
     history: &[(UtcDate, What)],
@@ -103,6 +103,10 @@ fn bare_record(
     let course = Course::of(history, terms, today)?;
     if course.standing.subject() != subject {
         return Err(InvalidEvent::Foreign);
+    }
+    // A record without a process is none.
+    if course.statuses.is_empty() {
+        return Err(InvalidEvent::Incomplete);
     }
     let id = uuid("record", &[&subject.0]);
     let mut policies: BTreeMap<Digest, &Policy> = BTreeMap::new();

@@ -139,6 +139,21 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_several_changes_counts() {
+        let first = policy();
+        let second = grown(&[Category::Laser], 10, &first);
+        let third = grown(&[Category::Laser], 20, &second);
+        for known in [[&first, &second, &third], [&third, &second, &first]] {
+            let terms = Terms::of(&known.map(Clone::clone));
+            let ends = |policy: &Policy| terms.overtaken(policy.hash, Category::Laser);
+            assert_eq!(ends(&first), Some(UtcDate(TODAY.0 + 10)));
+            assert_eq!(ends(&second), Some(UtcDate(TODAY.0 + 20)));
+            assert!(!terms.offered(first.hash, UtcDate(TODAY.0 + 10)));
+            assert!(terms.offered(first.hash, UtcDate(TODAY.0 + 9)));
+        }
+    }
+
+    #[test]
     fn a_policy_is_offered_until_its_successor_holds() {
         let first = policy();
         let second = grown(&[], 10, &first);

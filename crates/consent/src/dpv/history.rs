@@ -8,7 +8,7 @@ use imprimatur_runtime::UtcDate;
 use crate::Category;
 use crate::event::{Acting, What, decoded};
 use crate::ids::Digest;
-use crate::standing::{InvalidEvent, Standing};
+use crate::standing::{Grant, InvalidEvent, Standing};
 use crate::state::State;
 use crate::terms::Terms;
 
@@ -61,7 +61,10 @@ impl Course {
             standing = Some(after);
         }
         let standing = standing.ok_or(InvalidEvent::Incomplete)?;
-        lapsed(&mut statuses, &shown, &standing, terms, today);
+        for category in standing.lapsed(terms, today) {
+            let grant = standing.granted.get(&category);
+            statuses.extend(grant.and_then(|grant| expired(&shown, terms, category, grant)));
+        }
         Ok(Self { standing, statuses })
     }
 }
@@ -82,10 +85,11 @@ fn said(
     let language = String::from_utf8_lossy(&event.notice_language).into_owned();
     for category in event.categories.iter().filter_map(|&number| Category::from_number(number)) {
         let Some(grant) = after.granted.get(&category) else { continue };
-        shown.insert(category, (grant.policy, language.clone()));
-        let again = before.is_some_and(|before| {
-            before.granted.get(&category).is_some_and(|was| was.since == grant.since)
-        });
+        let was = before.and_then(|before| before.granted.get(&category));
+        let again = was.is_some_and(|was| was.since == grant.since);
+        if let Some(was) = was.filter(|_| !again) {
+            statuses.extend(expired(shown, terms, category, was));
+        }
         let given = Status {
             category,
             state: if renewed || again { State::Renewed } else { State::Given },
@@ -106,6 +110,7 @@ fn said(
                 ..given.clone()
             });
         }
+        shown.insert(category, (grant.policy, language.clone()));
         statuses.push(given);
     }
 }
@@ -142,28 +147,19 @@ fn ended(
     }
 }
 
-/// What lapsed and nobody recorded yet.
-fn lapsed(
-    statuses: &mut Vec<Status>,
-    shown: &Shown,
-    standing: &Standing,
-    terms: &Terms,
-    today: UtcDate,
-) {
-    for category in standing.lapsed(terms, today) {
-        let grant = standing.granted.get(&category);
-        let Some((grant, (policy, language))) = grant.zip(shown.get(&category)) else { continue };
-        statuses.push(Status {
-            category,
-            state: State::Expired,
-            date: grant.ends(terms, category),
-            until: None,
-            by: By::Operator,
-            method: "the end of its validity",
-            policy: *policy,
-            language: language.clone(),
-        });
-    }
+/// The end of a grant that lapsed and of which nobody recorded the end.
+fn expired(shown: &Shown, terms: &Terms, category: Category, grant: &Grant) -> Option<Status> {
+    let (policy, language) = shown.get(&category)?;
+    Some(Status {
+        category,
+        state: State::Expired,
+        date: grant.ends(terms, category),
+        until: None,
+        by: By::Operator,
+        method: "the end of its validity",
+        policy: *policy,
+        language: language.clone(),
+    })
 }
 
 fn method(method: Method) -> &'static str {

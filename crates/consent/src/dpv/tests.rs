@@ -287,6 +287,58 @@ fn what_lapsed_unrecorded_is_told_as_expired() {
     let over = record(subject(), &history, &terms, end).unwrap();
     let expired = at(&[("ConsentGiven", TODAY), ("ConsentExpired", end)]);
     assert_eq!(states(&over, "laser_health"), expired);
+    // A yes after the lapse begins anew, and the lapse stays in the record.
+    let late = UtcDate(end.0 + 3);
+    let again = (late, consent(&decide(2, Decision::Granted, &[Category::Laser], late)));
+    let [first] = history;
+    let anew = record(subject(), &[first, again], &terms, late).unwrap();
+    let anew_again = at(&[("ConsentGiven", late)]);
+    assert_eq!(states(&anew, "laser_health"), [expired, anew_again].concat());
+}
+
+#[test]
+fn a_second_yes_renews_and_a_yes_after_an_end_gives_anew() {
+    let terms = Terms::of(&[policy()]);
+    let yes = |number, after| {
+        (day(after), consent(&decide(number, Decision::Granted, &[Category::Laser], day(after))))
+    };
+    let no = (day(7), consent(&decide(3, Decision::Withdrawn, &[Category::Laser], day(7))));
+    let history = [yes(1, 0), yes(2, 5), no, yes(4, 9)];
+    let record = record(subject(), &history, &terms, day(9)).unwrap();
+    let expected = at(&[
+        ("ConsentGiven", TODAY),
+        ("RenewedConsentGiven", day(5)),
+        ("ConsentWithdrawn", day(7)),
+        ("ConsentGiven", day(9)),
+    ]);
+    assert_eq!(states(&record, "laser_health"), expected);
+}
+
+#[test]
+fn who_acted_is_told() {
+    let terms = Terms::of(&[policy()]);
+    let record = record(subject(), &history(), &terms, day(400)).unwrap();
+    let by = |purpose: &str| {
+        let all = record["dpv:hasProcess"].as_array().unwrap();
+        let of = |process: &&Value| process["dpv:hasPurpose"]["dct:identifier"] == purpose;
+        let events = all.iter().find(of).unwrap()["dpv:hasConsentStatus"].as_array().unwrap();
+        events.last().unwrap()["dpv:isIndicatedBy"]["@id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(by("failures"), "_:subject");
+    assert_eq!(by("laser_health"), "_:subject");
+    assert_eq!(by("diagnosis"), operator_id(&policy()));
+}
+
+#[test]
+fn deletion_is_told_with_the_longest_of_its_deadlines() {
+    let event = [(TODAY, consent(&grant(&[Category::Laser])))];
+    let deletion = |erasure_days, backup_days| {
+        let mut policy = policy();
+        (policy.deadlines.erasure_days, policy.deadlines.backup_days) = (erasure_days, backup_days);
+        record(subject(), &event, &Terms::of(&[policy]), TODAY).unwrap().to_string()
+    };
+    assert!(deletion(20, 25).contains("P25D") && !deletion(20, 25).contains("P20D"));
+    assert!(deletion(25, 20).contains("P25D") && !deletion(25, 20).contains("P20D"));
 }
 
 #[test]
@@ -329,6 +381,8 @@ fn a_history_that_does_not_hold_is_not_exported() {
     let good = [(TODAY, consent(&grant(&[Category::Laser])))];
     assert!(export(&good, subject()).is_ok());
     assert_eq!(export(&[], subject()), Err(InvalidEvent::Incomplete));
+    let no = [(TODAY, consent(&decide(1, Decision::Withdrawn, &Category::ALL, TODAY)))];
+    assert_eq!(export(&no, subject()), Err(InvalidEvent::Incomplete));
     let twice = [good.clone(), good.clone()].concat();
     assert_eq!(export(&twice, subject()), Err(InvalidEvent::SequenceReused));
     assert_eq!(export(&good, SubjectId([1; 16])), Err(InvalidEvent::Foreign));

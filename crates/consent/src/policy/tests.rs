@@ -245,6 +245,7 @@ fn unknown_keys_are_no_keys() {
 fn a_promise_is_kept_by_its_row() {
     rejects("U19-5 = ", "U19-15 = ", "keeps.U19-15", "no promise");
     rejects("U19-5 = ", "X-5 = ", "keeps.X-5", "no promise");
+    rejects("U19-5 = ", "U19-05 = ", "keeps.U19-05", "no promise");
     assert!(accepts("U19-5 = ", "U19-14 = ").keeps.contains_key("U19-14"));
 }
 

@@ -98,6 +98,7 @@ fn a_policy_that_asks_for_more_ends_only_what_grew() {
     let event = ConsentEvent { policy_hash: after.hash.0.to_vec(), ..event };
     let renewed = standing.apply(&terms, &event).unwrap();
     assert_eq!(renewed.decide(&terms, LASER, day(30), day(30)), Ok(()));
+    assert_eq!(renewed.policy, after.hash);
     // Where the policy is not known, nothing holds.
     let denial = standing.decide(&Terms::of(&[]), TIME, TODAY, TODAY);
     assert_eq!(denial, Err(Denial::Expired));
@@ -157,6 +158,10 @@ fn only_the_first_grant_carries_a_recovery_key() {
     let event = ConsentEvent { recovery_key: key(5), ..grant(&[LASER]) };
     let standing = Standing::begin(&terms(), &event).unwrap();
     assert_eq!(standing.recovery.unwrap().0.to_vec(), key(5));
+    let renewal = decide(2, Decision::Renewed, &[LASER], TODAY);
+    assert!(standing.apply(&terms(), &renewal).is_ok());
+    let renewal = ConsentEvent { recovery_key: key(6), ..renewal };
+    assert_eq!(standing.apply(&terms(), &renewal), Err(InvalidEvent::Incomplete));
     for unusable in [vec![0; 32], vec![1; 31], key(3)] {
         let event = ConsentEvent { recovery_key: unusable, ..grant(&[LASER]) };
         assert_eq!(Standing::begin(&terms(), &event), Err(InvalidEvent::Incomplete));
@@ -320,6 +325,7 @@ fn states_are_those_of_the_specification() {
     assert_eq!(expired.lapsed(&terms, day(400)), []);
     let again = expired.apply(&terms, &decide(2, Decision::Granted, &[LASER], day(2))).unwrap();
     assert_eq!(state(&again, day(2)), State::Given);
+    assert!(again.past.is_empty() && !expired.past.is_empty());
 }
 
 #[test]
