@@ -3,23 +3,27 @@
 //! A command reaches the running agent through its socket; when none runs, it opens the store
 //! itself. 0 done, 1 the answer is no, 2 usage, 64 unusable configuration, 69 not reachable.
 
+mod consent;
 mod print;
+mod reach;
+mod rights;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use imprimatur_consent::{Category, Digest};
 use imprimatur_runtime::{SystemClock, lifecycle, logs};
 
+use self::consent::{Consent, Terms};
+use self::reach::{Reach, failure};
+use self::rights::Rights;
+use crate::app::{self, AppError};
 use crate::config::Config;
-use crate::control::{self, ControlError, Reply, Request, SourceLine};
-use crate::core::{Agent, AgentError};
-use crate::sources::{Source, SourceSettings};
-use crate::store::StoreError;
+use crate::control::{self, ControlError, Reply, Request};
+use crate::core::{Agent, AgentSettings};
+use crate::store;
 use crate::told::chain;
-use crate::{app, sources};
 
 /// Reads printers on this host and sends what you granted, and nothing else.
 #[derive(Debug, Parser)]
@@ -41,7 +45,7 @@ enum Command {
     /// Runs the agent until SIGTERM.
     #[command(after_help = "Example: imprimatur-agent run --config /etc/imprimatur/agent.toml")]
     Run,
-    /// Shows, gives and takes back consent, category by category.
+    /// Shows, gives, renews and takes back consent, category by category.
     #[command(subcommand)]
     Consent(Consent),
     /// Shows what would leave next, decoded and byte for byte.
@@ -53,45 +57,14 @@ enum Command {
     /// Shows the printers that are read and how that goes.
     #[command(after_help = "Example: imprimatur-agent sources")]
     Sources(Output),
-}
-
-#[derive(Debug, Subcommand)]
-enum Consent {
-    /// Shows all categories with their purposes and your answers.
-    #[command(after_help = "Example: imprimatur-agent consent show")]
-    Show(Output),
-    /// Says yes, after showing what to.
-    #[command(after_help = "Example: imprimatur-agent consent grant status print_time")]
-    Grant {
-        /// Categories.
-        #[arg(required = true, value_name = "CATEGORY")]
-        categories: Vec<Category>,
-        /// One-time token from the collector's operator, 64 hex digits.
-        #[arg(long, value_name = "HEX")]
-        token: Option<Digest>,
-        /// Do not ask: you have read the notice.
+    #[command(flatten)]
+    Rights(Rights),
+    /// Removes all that the agent keeps here: answers, keys, queue, receipts. Settings stay.
+    #[command(after_help = "Example: imprimatur-agent wipe")]
+    Wipe {
+        /// Also when a withdrawal or an erasure waits undelivered, or the store cannot be read.
         #[arg(long)]
-        yes: bool,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Says no; of what was granted, this is a withdrawal.
-    #[command(after_help = "Example: imprimatur-agent consent refuse identity")]
-    Refuse {
-        /// Categories.
-        #[arg(required = true, value_name = "CATEGORY")]
-        categories: Vec<Category>,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Takes a yes back, at once; without categories, all.
-    #[command(after_help = "Example: imprimatur-agent consent withdraw temperature")]
-    Withdraw {
-        /// Categories; all when none is named.
-        #[arg(value_name = "CATEGORY")]
-        categories: Vec<Category>,
-        #[command(flatten)]
-        output: Output,
+        force: bool,
     },
 }
 
@@ -106,7 +79,9 @@ struct Output {
 enum Failure {
     /// 1: the answer is no.
     No(String),
-    /// 64: the configuration cannot be used.
+    /// 2: the command is not one.
+    Usage(String),
+    /// 64: the configuration or the store cannot be used.
     Configuration(String),
     /// 69: something cannot be reached.
     Unreachable(String),
@@ -118,6 +93,7 @@ impl Arguments {
         let (code, text) = match self.run() {
             Ok(()) => return ExitCode::SUCCESS,
             Err(Failure::No(text)) => (1, text),
+            Err(Failure::Usage(text)) => (2, text),
             Err(Failure::Configuration(text)) => (64, text),
             Err(Failure::Unreachable(text)) => (69, text),
         };
@@ -130,40 +106,34 @@ impl Arguments {
         let config = Config::read(&self.config).map_err(|error| {
             Failure::Configuration(format!("{}: {}", self.config.display(), chain(&error)))
         })?;
-        let (request, output) = match self.command {
-            Command::Run => return run(config),
-            Command::Consent(Consent::Grant { categories, token, yes, output }) => {
-                confirm(&config, &categories, yes, output)?;
-                let policy = config.agent.policy.hash;
-                (Request::Grant { categories, token, policy }, output)
+        let AgentSettings { policy, language, .. } = config.agent.clone();
+        match self.command {
+            Command::Run => run(config),
+            Command::Wipe { force } => wipe(config, force),
+            Command::Consent(consent) => {
+                consent.run(&Reach::of(config)?, &Terms { policy, language })
             }
-            Command::Consent(Consent::Show(output)) => (Request::Show {}, output),
-            Command::Consent(Consent::Refuse { categories, output }) => {
-                (Request::Refuse { categories }, output)
-            }
-            Command::Consent(Consent::Withdraw { categories, output }) => {
-                let categories = Some(categories).filter(|named| !named.is_empty());
-                (Request::Withdraw { categories }, output)
-            }
-            Command::Preview(output) => (Request::Preview {}, output),
-            Command::Log(output) => (Request::Log {}, output),
-            Command::Sources(output) => (Request::Sources {}, output),
-        };
-        let reply = ask(config, request)?;
-        if let Reply::Failed(text) = reply {
-            return Err(Failure::Unreachable(text));
-        }
-        let mut to = io::stdout().lock();
-        let printed =
-            if output.json { json(&mut to, &reply) } else { print::reply(&mut to, &reply) };
-        match printed.and_then(|()| to.flush()) {
-            // The reader of a pipe has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            printed => {
-                printed.map_err(|error| Failure::Unreachable(format!("cannot print: {error}")))
-            }
+            Command::Rights(rights) => rights.run(&Reach::of(config)?),
+            Command::Preview(output) => show(&Reach::of(config)?.ask(Request::Preview {})?, output),
+            Command::Log(output) => show(&Reach::of(config)?.ask(Request::Log {})?, output),
+            Command::Sources(output) => show(&Reach::of(config)?.ask(Request::Sources {})?, output),
         }
     }
+}
+
+/// Prints an answer.
+fn show(reply: &Reply, output: Output) -> Result<(), Failure> {
+    let mut to = io::stdout().lock();
+    let printed = if output.json { json(&mut to, reply) } else { print::reply(&mut to, reply) };
+    match printed.and_then(|()| to.flush()) {
+        // The reader of a pipe has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(|error| unprinted(&error)),
+    }
+}
+
+fn unprinted(error: &io::Error) -> Failure {
+    Failure::Unreachable(format!("cannot print: {error}"))
 }
 
 fn run(config: Config) -> Result<(), Failure> {
@@ -175,77 +145,53 @@ fn run(config: Config) -> Result<(), Failure> {
         let stop = lifecycle::stop_on_signals();
         let stop = stop.map_err(|error| Failure::Unreachable(error.to_string()))?;
         let run = Box::pin(app::run(config, stop));
-        run.await.map_err(|error| Failure::Unreachable(chain(&error)))
+        run.await.map_err(|error| match error {
+            AppError::Agent(error) => failure(&error),
+            other => Failure::Unreachable(chain(&other)),
+        })
     })?;
     tracing::info!(?stopped, "stopped");
     Ok(())
 }
 
-/// Through the socket, or with the store when nobody runs.
-fn ask(config: Config, request: Request) -> Result<Reply, Failure> {
-    let socket = config.agent.data_dir.join(control::SOCKET);
-    match control::ask(&socket, &request) {
-        Ok(reply) => return Ok(reply),
+/// Removes the store, unless something would be lost that ends something.
+fn wipe(config: Config, force: bool) -> Result<(), Failure> {
+    let folder = config.agent.data_dir.clone();
+    let socket = folder.join(control::SOCKET);
+    match control::ask(&socket, &Request::Sources {}) {
         Err(ControlError::NobodyListens) => {}
-        Err(error) => return Err(Failure::Unreachable(chain(&error))),
+        _ => return Err(Failure::Unreachable("an agent runs: stop it first".to_owned())),
     }
-    if matches!(request, Request::Sources {}) {
-        return Ok(Reply::Sources(config.sources.into_iter().map(idle).collect()));
-    }
-    let agent = Agent::open(config.agent, SystemClock::shared()).map_err(|error| match error {
-        AgentError::Store(StoreError::InUse) => {
-            Failure::Unreachable("an agent is starting or ending: try again".to_owned())
+    if !force && folder.exists() {
+        let agent = Agent::open(config.agent, SystemClock::shared()).map_err(|e| failure(&e))?;
+        let waiting = agent.undelivered().map_err(|error| failure(&error))?;
+        if waiting > 0 {
+            return Err(Failure::No(format!(
+                "{waiting} withdrawals or erasures were not delivered yet: run the agent until they \
+                 are, or lose them with --force"
+            )));
         }
-        AgentError::Store(cause @ StoreError::Folder { .. }) => {
-            let place = cause.folder().unwrap_or_else(|| Path::new("")).display();
-            Failure::Configuration(format!("{} (`{place}`)", chain(&cause)))
-        }
-        other => Failure::Unreachable(chain(&other)),
-    })?;
-    Ok(request.perform(&agent, &[]))
-}
-
-fn idle(settings: SourceSettings) -> SourceLine {
-    let now: sources::NowFn = std::sync::Arc::new(imprimatur_runtime::UnixSeconds::default);
-    let line = control::source_line(&Source::new(settings, now).status().borrow());
-    SourceLine { state: "not read: no agent runs".to_owned(), ..line }
-}
-
-/// Shows what is asked and waits for a yes.
-fn confirm(
-    config: &Config,
-    categories: &[Category],
-    yes: bool,
-    output: Output,
-) -> Result<(), Failure> {
-    if output.json && !yes {
-        return Err(Failure::No(
-            "with --json, --yes says that you have read the notice".to_owned(),
-        ));
     }
-    if output.json {
-        return Ok(());
-    }
-    let told = |error: io::Error| Failure::Unreachable(format!("cannot print: {error}"));
-    let mut to = io::stdout().lock();
-    print::notice(&mut to, &config.agent.policy, categories).map_err(told)?;
-    if yes {
-        return Ok(());
-    }
-    write!(to, "Grant these categories? Type yes: ").and_then(|()| to.flush()).map_err(told)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(told)?;
-    if answer.trim() == "yes" { Ok(()) } else { Err(Failure::No("nothing was granted".to_owned())) }
+    store::wipe(&folder).map_err(|error| failure(&error.into()))?;
+    writeln!(io::stdout(), "Everything that the agent kept is gone.").map_err(|e| unprinted(&e))
 }
 
 fn json(to: &mut impl Write, reply: &Reply) -> io::Result<()> {
     let value = match reply {
         Reply::Overview(value) => serde_json::to_string_pretty(value),
-        Reply::Granted(value) | Reply::Withdrawn(value) => serde_json::to_string_pretty(value),
+        Reply::Granted { granted, recovery_code } => serde_json::to_string_pretty(
+            &serde_json::json!({ "granted": granted, "recovery_code": recovery_code }),
+        ),
+        Reply::Withdrawn(value) | Reply::Renewed(value) => serde_json::to_string_pretty(value),
         Reply::Preview(value) => serde_json::to_string_pretty(value),
         Reply::Log(value) => serde_json::to_string_pretty(value),
         Reply::Sources(value) => serde_json::to_string_pretty(value),
-        Reply::Failed(value) => serde_json::to_string_pretty(value),
+        Reply::Requests(value) => serde_json::to_string_pretty(value),
+        Reply::HandedOver(value) => serde_json::to_string_pretty(value),
+        Reply::Device(value) => serde_json::to_string_pretty(value),
+        Reply::Page(value) => serde_json::to_string_pretty(value),
+        Reply::Done {} => Ok("{}".to_owned()),
+        Reply::No(value) | Reply::Failed(value) => serde_json::to_string_pretty(value),
     };
     writeln!(to, "{}", value?)
 }

@@ -2,16 +2,18 @@
 //!
 //! An unknown key is an error. Without `[collector]` the agent reads printers and previews only.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use imprimatur_consent::{Policy, PolicyError, VerifyingKey, policy};
+use imprimatur_consent::{Category, Policy, PolicyError, VerifyingKey, policy};
 use imprimatur_proto::telemetry::v1::NozzleClass;
 use imprimatur_runtime::logs;
 use serde::Deserialize;
 use url::{Host, Url};
 
+use crate::active::Active;
 use crate::catalogue::{self, Model};
 use crate::core::{AgentSettings, SPOOL_BYTES_MAX};
 use crate::sources::SourceSettings;
@@ -69,6 +71,20 @@ struct Raw {
     /// Policy document, as given by the collector's operator. Default: the shipped strictest one,
     /// because nobody may be bound to terms that they did not choose.
     policy: Option<PathBuf>,
+    /// Language of the notice, ISO 639-1: one of the policy's. Default `en`, which every policy has.
+    #[serde(default = "english")]
+    language: String,
+    /// Categories that this host's administrator denies. Default none. There is no key that grants.
+    #[serde(default)]
+    deny: BTreeSet<Category>,
+    /// File of the principal that the agents of one owner on this host share, 0600, made by the first
+    /// grant. Default: each agent has its own.
+    principal_file: Option<PathBuf>,
+    /// Name of this agent among several on one printer. Only with `active_file`.
+    name: Option<String>,
+    /// File that holds the name of the agent whose owner uses the printer now. Default: this agent is
+    /// alone.
+    active_file: Option<PathBuf>,
     /// Bytes of unsent batches, 2,048 to 1,073,741,824. Default 8,388,608: years of days.
     spool_bytes_max: Option<u64>,
     /// How log lines look: `text` (default, for people) or `json`.
@@ -98,6 +114,10 @@ struct RawCollector {
     /// Whether a broker on another machine may be reached without TLS. Default false.
     #[serde(default)]
     allow_plaintext: bool,
+}
+
+fn english() -> String {
+    "en".to_owned()
 }
 
 fn loopback() -> String {
@@ -167,6 +187,8 @@ pub struct Config {
     pub machine: Machine,
     /// Printers to read.
     pub sources: Vec<SourceSettings>,
+    /// Who uses the printer, when several may.
+    pub active: Option<Active>,
     /// How log lines look.
     pub log_format: logs::Format,
 }
@@ -199,10 +221,27 @@ impl Config {
                 expected: "2048..=1073741824 bytes",
             });
         }
+        if !policy.notices.contains_key(&raw.language) {
+            return Err(ConfigError::Value {
+                key: "language",
+                got: raw.language,
+                expected: "a language of the policy's notices, such as `en`",
+            });
+        }
         let collector = raw.collector.as_ref().map(collector).transpose()?;
         let (collector, uplink) = collector.unzip();
         Ok(Self {
-            agent: AgentSettings { data_dir: raw.data_dir, policy, collector, spool_bytes_max },
+            agent: AgentSettings {
+                data_dir: raw.data_dir,
+                policy,
+                collector,
+                spool_bytes_max,
+                language: raw.language,
+                hardware_root: PathBuf::from("/"),
+                deny: raw.deny,
+                principal_file: raw.principal_file,
+            },
+            active: active(raw.name, raw.active_file)?,
             uplink,
             seal_after: raw.report.seal_after,
             machine: machine(&raw.machine)?,
@@ -212,6 +251,21 @@ impl Config {
                 RawFormat::Json => logs::Format::Json,
             },
         })
+    }
+}
+
+fn active(name: Option<String>, file: Option<PathBuf>) -> Result<Option<Active>, ConfigError> {
+    let wrong = |key, got| {
+        let expected = "`name` and `active_file` together, the name one word";
+        ConfigError::Value { key, got, expected }
+    };
+    match (name, file) {
+        (None, None) => Ok(None),
+        (Some(name), Some(file)) if !name.is_empty() && !name.contains(char::is_whitespace) => {
+            Ok(Some(Active { name, file }))
+        }
+        (Some(name), _) => Err(wrong("name", name)),
+        (None, Some(file)) => Err(wrong("active_file", file.display().to_string())),
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use imprimatur_consent::recovery::NotACode;
 use imprimatur_consent::{Category, Digest};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -16,7 +17,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::{Agent, AgentError, Granted, Line, Overview, Preview, Withdrawn};
+use crate::core::{
+    Agent, AgentError, Exercise, Granted, Line, Overview, Preview, RequestLine, Withdrawn,
+};
 use crate::sources::{SourceKind, SourceState, SourceStatus};
 use crate::told::chain;
 
@@ -55,12 +58,28 @@ pub enum ControlError {
     OtherVersion(#[source] serde_json::Error),
 }
 
+/// Something typed that is never shown again.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Typed(pub String);
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Typed(..)")
+    }
+}
+
 /// What an owner asks.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Flags, purposes and what is stored.
     Show {},
+    /// The questions about these were shown.
+    Asked {
+        /// Which.
+        categories: Vec<Category>,
+    },
     /// Say yes.
     Grant {
         /// To what.
@@ -70,6 +89,36 @@ pub enum Request {
         /// SHA-256 of the policy that the owner read; another is not granted.
         policy: Digest,
     },
+    /// Say yes again, to all that is granted when none is named.
+    Renew {
+        /// To what.
+        categories: Option<Vec<Category>>,
+        /// SHA-256 of the policy that the owner read; another is not granted.
+        policy: Digest,
+    },
+    /// The printer changes hands.
+    Handover {},
+    /// Ask for a right.
+    Exercise {
+        /// Which, and what it needs.
+        exercise: Exercise,
+    },
+    /// Take the key of a recovery code.
+    Recover {
+        /// The code.
+        code: Typed,
+    },
+    /// All rights requests.
+    Requests {},
+    /// A page of an answer.
+    Page {
+        /// Number of the request.
+        request: u64,
+        /// Number of the page, from 0.
+        page: u32,
+    },
+    /// What this device itself holds.
+    Device {},
     /// Say no.
     Refuse {
         /// To what.
@@ -105,8 +154,25 @@ pub struct SourceLine {
 pub enum Reply {
     /// To [`Request::Show`].
     Overview(Overview),
-    /// To [`Request::Grant`]: what is granted that was not.
-    Granted(Vec<Category>),
+    /// To [`Request::Grant`].
+    Granted {
+        /// What is granted that was not.
+        granted: Vec<Category>,
+        /// The recovery code, with the first grant only; it is nowhere else.
+        recovery_code: Option<Typed>,
+    },
+    /// To [`Request::Renew`].
+    Renewed(Vec<Category>),
+    /// To [`Request::Handover`]: whether anything had been granted.
+    HandedOver(bool),
+    /// To [`Request::Exercise`] and [`Request::Requests`].
+    Requests(Vec<RequestLine>),
+    /// To [`Request::Page`]: JSON lines; `None` when there is no such page.
+    Page(Option<String>),
+    /// To [`Request::Device`]: JSON lines.
+    Device(Vec<serde_json::Value>),
+    /// To [`Request::Asked`] and [`Request::Recover`].
+    Done {},
     /// To [`Request::Refuse`] and [`Request::Withdraw`]: what was granted and is not any more.
     Withdrawn(Vec<Category>),
     /// To [`Request::Preview`].
@@ -115,6 +181,8 @@ pub enum Reply {
     Log(Vec<Line>),
     /// To [`Request::Sources`].
     Sources(Vec<SourceLine>),
+    /// The answer is no; why.
+    No(String),
     /// It could not be done; why.
     Failed(String),
 }
@@ -122,26 +190,65 @@ pub enum Reply {
 impl Request {
     /// Does what is asked.
     pub fn perform(self, agent: &Agent, sources: &[SourceLine]) -> Reply {
-        let done = match self {
-            Self::Show {} => agent.show().map(Reply::Overview),
-            Self::Grant { policy, .. } if policy != agent.policy().hash => {
-                return Reply::Failed(
-                    "the policy file changed since the agent started: restart the agent".to_owned(),
-                );
+        if let Self::Grant { policy, .. } | Self::Renew { policy, .. } = &self
+            && *policy != agent.policy().hash
+        {
+            return Reply::Failed(
+                "the policy file changed since the agent started: restart the agent".to_owned(),
+            );
+        }
+        self.done(agent, sources).unwrap_or_else(|error| {
+            let text = chain(&error);
+            if error.refuses() { Reply::No(text) } else { Reply::Failed(text) }
+        })
+    }
+
+    fn done(self, agent: &Agent, sources: &[SourceLine]) -> Result<Reply, AgentError> {
+        Ok(match self {
+            Self::Show {} => Reply::Overview(agent.show()?),
+            Self::Asked { categories } => {
+                agent.asked(&categories)?;
+                Reply::Done {}
             }
             Self::Grant { categories, token, .. } => {
-                agent.grant(&categories, token.map(|token| token.0)).map(|granted| match granted {
-                    Granted::New(new) => Reply::Granted(new),
-                    Granted::Already => Reply::Granted(Vec::new()),
-                })
+                match agent.grant(&categories, token.map(|token| token.0))? {
+                    Granted::Already => Reply::Granted { granted: Vec::new(), recovery_code: None },
+                    Granted::New { categories: granted, recovery } => {
+                        let recovery_code = recovery.map(|code| Typed(code.to_string()));
+                        Reply::Granted { granted, recovery_code }
+                    }
+                }
             }
-            Self::Refuse { categories } => agent.refuse(&categories).map(withdrawn),
-            Self::Withdraw { categories } => agent.withdraw(categories.as_deref()).map(withdrawn),
-            Self::Preview {} => agent.preview().map(Reply::Preview),
-            Self::Log {} => agent.log().map(Reply::Log),
-            Self::Sources {} => Ok(Reply::Sources(sources.to_vec())),
-        };
-        done.unwrap_or_else(|error: AgentError| Reply::Failed(chain(&error)))
+            Self::Renew { categories, .. } => Reply::Renewed(agent.renew(categories.as_deref())?),
+            Self::Refuse { categories } => withdrawn(agent.refuse(&categories)?),
+            Self::Withdraw { categories } => {
+                let gone = agent.withdraw(categories.as_deref())?;
+                // The same for the key of a recovery code, if one was typed in.
+                let exercise = Exercise::Withdraw { categories: categories.unwrap_or_default() };
+                match agent.exercise(&exercise) {
+                    Ok(_) | Err(AgentError::NothingHeld) => withdrawn(gone),
+                    Err(error) => return Err(error),
+                }
+            }
+            Self::Handover {} => Reply::HandedOver(agent.handover()?),
+            Self::Exercise { exercise } => Reply::Requests(agent.exercise(&exercise)?),
+            Self::Recover { code: Typed(code) } => match code.parse() {
+                Err(error) => Reply::No(NotACode::to_string(&error)),
+                Ok(code) => {
+                    agent.recover(&code)?;
+                    Reply::Done {}
+                }
+            },
+            Self::Requests {} => Reply::Requests(agent.requests()?),
+            Self::Page { request, page } => {
+                let page = agent.page(request, page)?;
+                Reply::Page(page.map(|page| String::from_utf8_lossy(&page).into_owned()))
+            }
+            Self::Device {} => Reply::Device(agent.export_local()?),
+            Self::Preview {} => Reply::Preview(agent.preview()?),
+            Self::Log {} => Reply::Log(agent.log()?),
+            Self::Sources {} => Reply::Sources(sources.to_vec()),
+        })
     }
 }
 

@@ -9,19 +9,25 @@ mod answer;
 mod consent;
 mod error;
 mod event;
+mod fingerprint;
 mod hexed;
 mod journal;
+mod mandate;
 mod offer;
 mod preview;
+mod principal;
+mod receipt;
 mod record;
+mod rights;
 mod seal;
+mod settings;
 mod state;
+mod withdraw;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imprimatur_consent::{Category, Policy, VerifyingKey};
+use imprimatur_consent::{Category, Policy};
 use imprimatur_proto::record::RecordKind;
 use imprimatur_proto::telemetry::v1::{DayReport, PrintReport};
 use imprimatur_runtime::{Clock, UnixSeconds, UtcDate};
@@ -30,38 +36,20 @@ use tokio::sync::watch;
 pub use self::answer::{Heard, Ignored};
 pub use self::consent::{CategoryState, Granted, Overview, Withdrawn};
 pub use self::error::AgentError;
+use self::fingerprint::Fingerprint;
 pub use self::journal::{Line, Noted};
-pub use self::offer::{Errand, OfferedEvent, OfferedFrame};
+pub use self::offer::{Errand, OfferedEvent, OfferedFrame, Says};
 pub use self::preview::{Preview, PreviewKind, Row};
 pub use self::record::Recorded;
+use self::rights::Talk;
+pub use self::rights::{Exercise, NotATopic, RequestLine, RequestOutcome, Right, Topic};
 pub use self::seal::Sealed;
 use self::seal::Which;
+pub use self::settings::{AgentSettings, SPOOL_BYTES_MAX};
 pub use self::state::Flags;
 use self::state::{Draft, State};
 use crate::store::Store;
-
-/// Default bound of the spool, bytes: about 16,000 batches of one day.
-pub const SPOOL_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// What an agent needs to know.
-#[derive(Clone, Debug)]
-pub struct AgentSettings {
-    /// Folder of the store, its owner's only.
-    pub data_dir: PathBuf,
-    /// The policy that is shown and consented to.
-    pub policy: Policy,
-    /// The collector's public key, pinned; without it no answer is believed.
-    pub collector: Option<VerifyingKey>,
-    /// Largest sum of spooled frames, bytes; at least one frame of 2,048.
-    pub spool_bytes_max: u64,
-}
-
-impl AgentSettings {
-    /// Settings with a pinned collector and the default spool.
-    pub fn new(data_dir: PathBuf, policy: Policy, collector: VerifyingKey) -> Self {
-        Self { data_dir, policy, collector: Some(collector), spool_bytes_max: SPOOL_BYTES_MAX }
-    }
-}
+use crate::told::chain;
 
 /// How often something changed; tells waiting tasks to look again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +97,10 @@ pub(crate) struct Core {
     seen: BTreeMap<RecordKind, Vec<u8>>,
     /// The day that is not over, and since when it is measured, for the preview only.
     so_far: Option<(Vec<u8>, UnixSeconds)>,
+    /// The rights request that is under way.
+    talk: Option<Talk>,
+    /// Whether the owner was warned of the collector's log.
+    warned: bool,
     counts: Counts,
     changes: Changes,
 }
@@ -130,10 +122,12 @@ impl Agent {
             owed: None,
             seen: BTreeMap::new(),
             so_far: None,
+            talk: None,
+            warned: false,
             counts: Counts::default(),
             changes: Changes::default(),
         };
-        core.adopt()?;
+        core.settle_in()?;
         let (changes, _) = watch::channel(Changes::default());
         Ok(Self { core: Arc::new(Mutex::new(core)), changes })
     }
@@ -144,7 +138,8 @@ impl Agent {
     }
 
     /// Grants categories from now on. Draws key and principal at the first grant only; a category
-    /// that is granted already stays as it is.
+    /// that is granted already stays as it is. The caller has shown the notice in the language of the
+    /// settings, and the owner affirmed what the policy asks.
     ///
     /// # Errors
     /// [`AgentError`]; nothing was granted.
@@ -153,7 +148,7 @@ impl Agent {
         categories: &[Category],
         token: Option<[u8; 32]>,
     ) -> Result<Granted, AgentError> {
-        self.with(|core| core.grant(categories, token))
+        self.with(|core| core.grant(categories, token, None))
     }
 
     /// Says no to categories; for a granted one this is a withdrawal.
@@ -343,15 +338,23 @@ impl Agent {
         decide: impl FnOnce(&mut Core) -> Result<T, AgentError>,
     ) -> Result<T, AgentError> {
         let mut core = self.lock();
-        if core.stale {
+        let reopened = core.stale;
+        if reopened {
             core.store.reopen()?;
             core.state = State::load(&core.store)?;
             core.stale = false;
         }
         let owed = core.owed.clone();
         let settled = owed.map_or(Ok(()), |owed| core.withdraw(Some(&owed)).map(|_withdrawn| ()));
+        let settled = settled.and_then(|()| if reopened { core.settle_in() } else { Ok(()) });
         let decided = settled.and_then(|()| decide(&mut core));
         core.stale = matches!(decided, Err(AgentError::Store(_)));
+        if decided.is_ok()
+            && let Err(error) = core.rebuild()
+        {
+            core.stale = true;
+            tracing::error!(error = %chain(&error), "what was deleted is not removed yet; trying again");
+        }
         self.tell(&core);
         decided
     }
@@ -377,8 +380,41 @@ impl Core {
 
     /// Makes a change durable, then lets this program see it.
     fn commit(&mut self, draft: Draft) -> Result<(), AgentError> {
-        self.state = draft.commit(&self.store)?;
+        self.state = draft.commit(&mut self.store)?;
         Ok(())
+    }
+
+    /// What an opened store needs before anything else: consent of other hardware ends, what the
+    /// administrator denies is withdrawn, deleted bytes go, old frames are sealed again.
+    fn settle_in(&mut self) -> Result<(), AgentError> {
+        let root = &self.settings.hardware_root;
+        let other = self.state.identity.as_ref().is_some_and(|identity| {
+            let now = Fingerprint::read(root, identity.tag_key.bytes());
+            !identity.hardware.is(&now)
+        });
+        if other {
+            tracing::warn!(
+                "this is other hardware than consent was given on (a restored image, or a printer \
+                 that changed hands): consent has ended here, nothing is collected; grant again \
+                 with `imprimatur-agent consent grant`"
+            );
+            self.hand_over(Noted::OtherHardware)?;
+        }
+        let denied: Vec<_> = self.settings.deny.iter().copied().collect();
+        self.withdraw(Some(&denied))?;
+        self.rebuild()?;
+        self.adopt()
+    }
+
+    /// Removes deleted bytes from the store's file, if any are owed.
+    fn rebuild(&mut self) -> Result<(), AgentError> {
+        if !self.state.rebuild {
+            return Ok(());
+        }
+        self.store.rebuild()?;
+        let mut draft = self.draft();
+        draft.state.rebuild = false;
+        self.commit(draft)
     }
 }
 

@@ -4,6 +4,7 @@
 //! `cli` are the owner's way in.
 
 pub mod accumulate;
+pub mod active;
 pub mod app;
 pub mod catalogue;
 pub mod cli;

@@ -3,32 +3,53 @@
 //! A key is one byte for the [`Space`], then the key inside it; numbers are big-endian, so that
 //! keys sort by number. A [`Change`] is applied whole or not at all, also when the process dies.
 //! sled's own flush is `sync_file_range`, which a power cut outlives, so each commit ends with a
-//! real `fsync` of sled's file. The folder is 0700, files are 0600. After an I/O error sled refuses
-//! all work until it is opened anew: the caller calls [`Store::reopen`] and reads again.
-//! Deleted values are unreachable at once; their bytes stay in sled's file until it reuses them.
+//! real `fsync` of sled's file. After an I/O error sled refuses all work until it is opened anew:
+//! the caller calls [`Store::reopen`] and reads again.
+//!
+//! Fails closed: a folder that others may write, a link, a damaged or shortened file is refused
+//! (`guard`, `tally`). Deleted values are unreachable at once; their bytes stay in sled's file until
+//! [`Store::rebuild`] (`rebuild`).
 //!
 //! | space | key | value |
 //! | --- | --- | --- |
-//! | state | empty | JSON: flags, identity, counters |
+//! | state | empty | JSON: flags, identity, counters; first field: the version of this table |
 //! | outbox | subject 16, sequence u64 | JSON: a signed consent event without a receipt |
-//! | receipt | subject 16, sequence u64 | a `SignedReceipt` as it came |
-//! | retired | subject 16 | JSON: a key that may only repeat its withdrawal |
+//! | receipt | subject 16, sequence u64 | JSON: a `SignedReceipt` and the event that it proves |
+//! | retired | subject 16 | JSON: a key that signs withdrawals and rights requests only |
+//! | recovered | subject 16 | JSON: the key of a recovery code, for rights requests only |
+//! | request | number u64 | JSON: a rights request and what became of it |
+//! | page | request u64, page u32 | JSON lines of an answer, as they came |
 //! | pending | date u32, kind u8, number u64 | start u64, then a stripped report |
 //! | date | date u32 | prints taken u32, days taken u8 |
 //! | spool | sequence u64 | offered u8 (0 or 1), then the frame |
 //! | log | number u64 | JSON: one line of the log |
 
+mod guard;
+mod rebuild;
+mod tally;
+
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use imprimatur_runtime::durable;
 
+use self::guard::trusted;
+use self::tally::Tally;
+
+pub use self::guard::Distrust;
+pub(crate) use self::guard::trusted_file;
+pub use self::rebuild::wipe;
+
 /// sled's page cache, bytes. What the agent keeps is small and read seldom; a printer's host has
 /// other work for its memory (sled's default is 1 GiB).
 const CACHE_BYTES: u64 = 1024 * 1024;
+
+/// Names in the agent's folder.
+const STORE: &str = "store";
+const LOCK: &str = "lock";
 
 /// How often and how long to wait for a lock that is about to go.
 const LOCK_TRIES: u32 = 25;
@@ -62,14 +83,45 @@ pub enum StoreError {
     /// A value is not of the form that this program writes. Stop: nothing may be sent from it.
     #[error("the store holds a `{0}` that cannot be read")]
     Unreadable(&'static str),
+    /// Written by another version of this program. Stop; that version reads it.
+    #[error("the store was written by another version of this program (form {0})")]
+    Version(u32),
+    /// sled's file is damaged. Stop: nothing may be sent from it.
+    #[error("the store's file is damaged")]
+    Corrupt(#[source] sled::Error),
+    /// Changes that were made durable are not in the store, or it is gone: a shortened file, or an
+    /// older copy. Stop: what was withdrawn may seem granted in it.
+    #[error("the store has lost changes that were made before: it is shortened, old or missing")]
+    Lost,
+    /// Somebody else may have written it. Stop until its owner says otherwise.
+    #[error("{why}")]
+    Distrusted {
+        /// The file or folder.
+        place: PathBuf,
+        /// Why.
+        why: Distrust,
+    },
 }
 
 impl StoreError {
-    /// The folder that cannot be used, for the owner's own eyes.
-    pub fn folder(&self) -> Option<&Path> {
+    /// The place that cannot be used, for the owner's own eyes.
+    pub fn place(&self) -> Option<&Path> {
         match self {
-            Self::Folder { folder, .. } => Some(folder),
+            Self::Folder { folder: place, .. } | Self::Distrusted { place, .. } => Some(place),
             _ => None,
+        }
+    }
+
+    /// Whether only the owner can make the store usable again; trying again cannot.
+    pub fn unusable(&self) -> bool {
+        match self {
+            Self::InUse | Self::Full(_) | Self::Io(_) | Self::Sync(_) => false,
+            Self::Folder { .. }
+            | Self::Unreadable(_)
+            | Self::Version(_)
+            | Self::Corrupt(_)
+            | Self::Lost
+            | Self::Distrusted { .. } => true,
         }
     }
 }
@@ -84,8 +136,14 @@ pub enum Space {
     Outbox,
     /// Receipts.
     Receipt,
-    /// Keys that may only repeat their withdrawal.
+    /// Keys that sign withdrawals and rights requests only.
     Retired,
+    /// Keys of recovery codes.
+    Recovered,
+    /// Rights requests.
+    Request,
+    /// Answers to them.
+    Page,
     /// Reports that are not sealed yet.
     Pending,
     /// What was taken of each date.
@@ -103,6 +161,9 @@ impl Space {
             Self::Outbox => b'o',
             Self::Receipt => b'r',
             Self::Retired => b'x',
+            Self::Recovered => b'c',
+            Self::Request => b'q',
+            Self::Page => b'g',
             Self::Pending => b'p',
             Self::Date => b'd',
             Self::Spool => b'f',
@@ -141,6 +202,9 @@ impl Change {
 pub struct Store {
     folder: PathBuf,
     open: Option<Open>,
+    tally: Tally,
+    /// Held as long as this lives.
+    _lock: File,
     #[cfg(test)]
     commits: std::cell::Cell<u64>,
 }
@@ -155,16 +219,28 @@ impl Store {
     /// Opens the store of a folder, which is made if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] when another process has it; [`StoreError::Folder`]; the disk's errors.
+    /// [`StoreError::InUse`] when another process has it; [`StoreError::unusable`] ones; the disk's.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let folder = folder.to_owned();
         let refuse = |cause| StoreError::Folder { folder: folder.clone(), cause };
-        durable::private_folder(&folder).map_err(refuse)?;
+        match fs::symlink_metadata(&folder) {
+            Ok(_) => trusted(&folder)?,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                durable::private_folder(&folder).map_err(refuse)?;
+            }
+            Err(cause) => return Err(refuse(cause)),
+        }
         fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(refuse)?;
+        let lock = lock(&folder)?;
+        rebuild::finish(&folder).map_err(refuse)?;
+        let fresh = !folder.join(STORE).exists();
+        let tally = Tally::open(&folder, fresh)?;
         let open = Some(open(&folder)?);
         Ok(Self {
             folder,
             open,
+            tally,
+            _lock: lock,
             #[cfg(test)]
             commits: std::cell::Cell::default(),
         })
@@ -176,14 +252,30 @@ impl Store {
     /// As [`Store::open`]; it stays closed then.
     pub fn reopen(&mut self) -> Result<(), StoreError> {
         self.open = None;
+        trusted(&self.folder)?;
+        let refuse = |cause| StoreError::Folder { folder: self.folder.clone(), cause };
+        rebuild::finish(&self.folder).map_err(refuse)?;
+        self.tally = Tally::open(&self.folder, false)?;
         self.open = Some(open(&self.folder)?);
         Ok(())
+    }
+
+    /// How many changes were made durable, whatever sled's file says.
+    pub fn tally(&self) -> u64 {
+        self.tally.count()
     }
 
     /// Closes it, as a failure does.
     #[cfg(test)]
     pub(crate) fn close(&mut self) {
         self.open = None;
+    }
+
+    /// All live entries.
+    #[cfg(test)]
+    pub(crate) fn dump(&self) -> Vec<Entry> {
+        let entries = self.open.as_ref().unwrap().db.iter();
+        entries.map(|entry| entry.unwrap()).map(|(k, v)| (k.to_vec(), v.to_vec())).collect()
     }
 
     /// How many changes were made.
@@ -226,17 +318,18 @@ impl Store {
         }))
     }
 
-    /// Makes a change, durably.
+    /// Makes a change durable, and counts it: `count` is one more than the last.
     ///
     /// # Errors
     /// The disk's. Whether the change happened is known only after [`Store::reopen`].
-    pub fn commit(&self, change: Change) -> Result<(), StoreError> {
+    pub fn commit(&mut self, change: Change, count: u64) -> Result<(), StoreError> {
         let open = self.open.as_ref().ok_or_else(closed)?;
         #[cfg(test)]
         self.commits.set(self.commits.get() + 1);
         open.db.apply_batch(change.batch).map_err(failed)?;
         open.db.flush().map_err(failed)?;
-        open.file.sync_all().map_err(StoreError::Sync)
+        open.file.sync_all().map_err(StoreError::Sync)?;
+        self.tally.write(count).map_err(StoreError::Sync)
     }
 
     fn db(&self) -> Result<&sled::Db, StoreError> {
@@ -258,9 +351,8 @@ fn patiently(config: &sled::Config) -> Result<sled::Db, StoreError> {
 }
 
 fn open(folder: &Path) -> Result<Open, StoreError> {
-    let place = folder.join("store");
-    let config = sled::Config::new().path(&place).cache_capacity(CACHE_BYTES);
-    let db = patiently(&config.flush_every_ms(None))?;
+    let place = folder.join(STORE);
+    let db = patiently(&config(&place))?;
     let refuse = |cause| StoreError::Folder { folder: place.clone(), cause };
     fs::set_permissions(&place, Permissions::from_mode(0o700)).map_err(refuse)?;
     for entry in fs::read_dir(&place).map_err(refuse)? {
@@ -272,8 +364,25 @@ fn open(folder: &Path) -> Result<Open, StoreError> {
     Ok(Open { db, file })
 }
 
+fn config(place: &Path) -> sled::Config {
+    sled::Config::new().path(place).cache_capacity(CACHE_BYTES).flush_every_ms(None)
+}
+
+/// Takes the folder for this process, until the file is dropped.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let refuse = |cause| StoreError::Folder { folder: folder.to_owned(), cause };
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(false).mode(0o600);
+    let file = file.open(folder.join(LOCK)).map_err(refuse)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse),
+        Err(fs::TryLockError::Error(cause)) => Err(refuse(cause)),
+    }
+}
+
 fn closed() -> StoreError {
-    StoreError::Io(sled::Error::Unsupported("the store is closed after an error".to_owned()))
+    StoreError::Io(sled::Error::Io(io::Error::other("the store is closed after an error")))
 }
 
 fn failed(error: sled::Error) -> StoreError {
@@ -292,49 +401,12 @@ fn failed(error: sled::Error) -> StoreError {
             };
             StoreError::Io(sled::Error::Io(bare))
         }
+        other @ (sled::Error::Corruption { .. } | sled::Error::Unsupported(_)) => {
+            StoreError::Corrupt(other)
+        }
         other => StoreError::Io(other),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_committed_is_there_after_reopening_and_only_its_owner_reads_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("data");
-        let mut store = Store::open(&place).unwrap();
-        let mut change = Change::default();
-        change.put(Space::Spool, &7_u64.to_be_bytes(), b"frame");
-        change.put(Space::Log, &7_u64.to_be_bytes(), b"line");
-        store.commit(change).unwrap();
-        store.reopen().unwrap();
-        let spool = store.scan(Space::Spool, b"").unwrap();
-        assert_eq!(spool, [(7_u64.to_be_bytes().to_vec(), b"frame".to_vec())]);
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&place), 0o700);
-        assert_eq!(mode(&place.join("store/db")), 0o600);
-    }
-
-    #[test]
-    fn no_error_names_a_path() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("jane");
-        fs::write(&place, "no folder").unwrap();
-        let error = Store::open(&place).unwrap_err();
-        assert_eq!(error.folder(), Some(place.as_path()));
-        let io = failed(sled::Error::Io(io::Error::other("cannot read /home/jane/store")));
-        for error in [&error, &io] {
-            let text = crate::told::chain(error);
-            assert!(!text.contains("jane"), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_second_opener_is_told_that_an_agent_runs() {
-        let folder = tempfile::tempdir().unwrap();
-        let _first = Store::open(folder.path()).unwrap();
-        assert!(matches!(Store::open(folder.path()), Err(StoreError::InUse)));
-    }
-}
+mod tests;

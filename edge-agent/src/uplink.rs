@@ -1,13 +1,13 @@
 //! The uplink: one MQTT connection at a time, opened when there is something to say and closed after.
 //!
-//! Keeps true: no connection and no name resolved without an errand; consent events are answered
-//! before a batch leaves; a frame is freed by a verdict, never by a PUBACK; at most `window` frames
+//! Keeps true: no connection and no name resolved without an errand; consent events and the owner's
+//! requests are answered before a batch leaves; a frame is freed by a verdict, never by a PUBACK; at most `window` frames
 //! wait for verdicts; a withdrawal cuts the connection, so that what is queued in it is not sent.
 //! A broker or collector that does not answer costs one log line and a growing, jittered wait.
 //! Never decides what may be said: that is [`crate::core`].
 //!
 //! ```text
-//! Silent -> Connecting -> Announcing <-> Sending -> Draining -> Silent
+//! Silent -> Connecting -> Announcing <-> Asking <-> Sending -> Draining -> Silent
 //! ```
 
 mod link;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::link::{Answer, Link, LinkError, Topic};
-use crate::core::{Agent, AgentError, Changes, Errand, Heard};
+use crate::core::{Agent, AgentError, Changes, Errand, Heard, Ignored, Says};
 use crate::told::chain;
 
 /// How long nothing happens before a look whether a new day allows what the old one did not.
@@ -75,6 +75,8 @@ enum State {
     Connecting(Errand),
     /// Consent events go out, one at a time.
     Announcing(Errand, Link),
+    /// A rights request goes out, step by step.
+    Asking(Errand, Link),
     /// Frames go out.
     Sending(Errand, Link),
     /// All is said; the next thing to say may come at once.
@@ -119,6 +121,7 @@ pub async fn run(agent: Agent, settings: UplinkSettings, stop: CancellationToken
             State::Silent { not_before } => uplink.silent(not_before).await,
             State::Connecting(errand) => Box::pin(uplink.connecting(errand)).await,
             State::Announcing(errand, link) => uplink.announcing(errand, link).await,
+            State::Asking(errand, link) => uplink.asking(errand, link).await,
             State::Sending(errand, link) => uplink.sending(errand, link).await,
             State::Draining(errand, link) => uplink.draining(errand, link).await,
             State::Stopped => return,
@@ -163,8 +166,10 @@ impl Uplink {
             None => State::Silent { not_before: None },
             Some(Err(_elapsed)) => self.failed("the broker does not answer", None),
             Some(Ok(Err(error))) => self.failed("the broker cannot be used", Some(&error)),
-            Some(Ok(Ok(link))) if errand.announces => State::Announcing(errand, link),
-            Some(Ok(Ok(link))) => State::Sending(errand, link),
+            Some(Ok(Ok(link))) => {
+                self.agent.begin_talk();
+                saying(errand, link)
+            }
         }
     }
 
@@ -184,16 +189,63 @@ impl Uplink {
                         self.answered();
                         return self.turn(errand, link, Said::Something).await;
                     }
+                    // Not to be believed: the event waits, others may be said.
+                    Ok(Heard::Ignored(Ignored::Rollback | Ignored::Unproven)) => {
+                        return self.turn(errand, link, Said::Something).await;
+                    }
                     Ok(_) => {}
                 },
-                Ok(Answer::Verdict(bytes)) => {
-                    if let Err(error) = self.agent.on_verdict(&bytes) {
+                Ok(other) => {
+                    if let Err(error) = self.take(&other) {
                         return self.store_failed(&error);
                     }
                 }
                 Err(Left::News) => {}
                 Err(left) => return self.leave(left, link).await,
             }
+        }
+    }
+
+    async fn asking(&mut self, errand: Errand, mut link: Link) -> State {
+        loop {
+            let queue = |message: &[u8]| link.publish(Topic::Request, message);
+            match self.agent.offer_request(&errand, queue) {
+                Err(error) => return self.store_failed(&error),
+                Ok(None) => return self.turn(errand, link, Said::Nothing).await,
+                Ok(Some(_queued)) => {}
+            }
+            let until = Instant::now() + self.settings.answer_within;
+            loop {
+                match self.hear(&mut link, until).await {
+                    Ok(Answer::Answer(bytes)) => match self.agent.on_answer(&bytes) {
+                        Err(error) => return self.store_failed(&error),
+                        Ok(Heard::Request { settled, .. }) => {
+                            self.answered();
+                            if settled {
+                                return self.turn(errand, link, Said::Something).await;
+                            }
+                            break;
+                        }
+                        Ok(_) => {}
+                    },
+                    Ok(other) => {
+                        if let Err(error) = self.take(&other) {
+                            return self.store_failed(&error);
+                        }
+                    }
+                    Err(Left::News) => {}
+                    Err(left) => return self.leave(left, link).await,
+                }
+            }
+        }
+    }
+
+    /// Takes an answer that nobody waits for just now.
+    fn take(&self, answer: &Answer) -> Result<Heard, AgentError> {
+        match answer {
+            Answer::Receipt(bytes) => self.agent.on_receipt(bytes),
+            Answer::Verdict(bytes) => self.agent.on_verdict(bytes),
+            Answer::Answer(bytes) => self.agent.on_answer(bytes),
         }
     }
 
@@ -224,8 +276,8 @@ impl Uplink {
                     }
                     Ok(_) => {}
                 },
-                Ok(Answer::Receipt(bytes)) => {
-                    if let Err(error) = self.agent.on_receipt(&bytes) {
+                Ok(other) => {
+                    if let Err(error) = self.take(&other) {
                         return self.store_failed(&error);
                     }
                 }
@@ -239,13 +291,8 @@ impl Uplink {
         let until = Instant::now() + self.settings.idle;
         loop {
             match self.hear(&mut link, until).await {
-                Ok(Answer::Verdict(bytes)) => {
-                    if let Err(error) = self.agent.on_verdict(&bytes) {
-                        return self.store_failed(&error);
-                    }
-                }
-                Ok(Answer::Receipt(bytes)) => {
-                    if let Err(error) = self.agent.on_receipt(&bytes) {
+                Ok(answer) => {
+                    if let Err(error) = self.take(&answer) {
                         return self.store_failed(&error);
                     }
                 }
@@ -270,13 +317,7 @@ impl Uplink {
             Ok(Some(next)) if next == errand && said == Said::Nothing => {
                 self.failed("the connection takes nothing", None)
             }
-            Ok(Some(next)) if next.subject == errand.subject => {
-                if next.announces {
-                    State::Announcing(next, link)
-                } else {
-                    State::Sending(next, link)
-                }
-            }
+            Ok(Some(next)) if next.subject == errand.subject => saying(next, link),
             Ok(Some(next)) => {
                 link.close().await;
                 State::Connecting(next)
@@ -351,6 +392,15 @@ impl Uplink {
             tracing::warn!(cause, "{what}: batches wait; trying again until it does");
         }
         State::Silent { not_before: Some(Instant::now() + wait) }
+    }
+}
+
+/// The state that says what an errand is for.
+fn saying(errand: Errand, link: Link) -> State {
+    match errand.says {
+        Says::Event => State::Announcing(errand, link),
+        Says::Request => State::Asking(errand, link),
+        Says::Batches => State::Sending(errand, link),
     }
 }
 

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use imprimatur_consent::{Category, Flag, Policy};
 use imprimatur_runtime::UnixSeconds;
+use serde_json::Value;
 
-use crate::control::Reply;
-use crate::core::{Overview, Preview};
+use crate::control::{Reply, Typed};
+use crate::core::{Overview, Preview, RequestLine};
 
 /// Bytes in a line of the hex dump.
 const HEX_LINE: usize = 32;
@@ -15,29 +16,83 @@ const HEX_LINE: usize = 32;
 pub(super) fn notice(
     to: &mut impl Write,
     policy: &Policy,
+    language: &str,
     categories: &[Category],
 ) -> io::Result<()> {
-    writeln!(to, "{}", policy.notice("en").trim())?;
+    writeln!(to, "{}", policy.notice(language).trim())?;
+    let operator = &policy.operator;
     writeln!(
         to,
-        "\nPolicy `{}`, version {}, of {}.",
-        policy.name, policy.version, policy.operator
+        "\nPolicy `{}`, version {}, of {} ({}). A yes holds for {} months.",
+        policy.name, policy.version, operator.name, operator.contact, policy.validity_months
     )?;
     for category in categories {
-        let purpose = policy.purposes.get(category).map_or("", |purpose| purpose.text.as_str());
-        writeln!(to, "  {category:<12} {purpose}")?;
+        let purpose = policy.purposes.get(category);
+        let text = purpose.map_or("the policy does not ask for it", |p| p.text(language));
+        writeln!(to, "  {category:<12} {text}")?;
     }
     Ok(())
+}
+
+/// What the owner may be asked about.
+pub(super) fn question(to: &mut impl Write, categories: &[Category]) -> io::Result<()> {
+    if categories.is_empty() {
+        return writeln!(to, "\nThere is nothing to ask.");
+    }
+    let all: Vec<_> = categories.iter().map(|category| category.name()).collect();
+    writeln!(to, "\nYou have not answered yet, or long ago: {}.", all.join(", "))?;
+    writeln!(to, "  yes: imprimatur-agent consent grant {}", all.join(" "))?;
+    writeln!(to, "  no:  imprimatur-agent consent refuse {}", all.join(" "))
+}
+
+/// A value that the collector told, as indented lines.
+pub(super) fn told(to: &mut impl Write, value: &Value, depth: usize) -> io::Result<()> {
+    let space = "  ".repeat(depth);
+    match value {
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| match value {
+            Value::Object(_) | Value::Array(_) => {
+                writeln!(to, "{space}{key}:")?;
+                told(to, value, depth.saturating_add(1))
+            }
+            Value::String(text) => writeln!(to, "{space}{key}: {text}"),
+            other => writeln!(to, "{space}{key}: {other}"),
+        }),
+        Value::Array(values) => values.iter().try_for_each(|value| told(to, value, depth)),
+        Value::String(text) => writeln!(to, "{space}{text}"),
+        other => writeln!(to, "{space}{other}"),
+    }
 }
 
 /// An answer as text.
 pub(super) fn reply(to: &mut impl Write, reply: &Reply) -> io::Result<()> {
     match reply {
         Reply::Overview(value) => overview(to, value),
-        Reply::Granted(new) if new.is_empty() => writeln!(to, "All of it was granted before."),
-        Reply::Granted(new) => {
-            writeln!(to, "Granted: {}. What began before is not told.", names(new))
+        Reply::Granted { granted, .. } if granted.is_empty() => {
+            writeln!(to, "All of it was granted before.")
         }
+        Reply::Granted { granted, recovery_code } => {
+            writeln!(to, "Granted: {}. What began before is not told.", names(granted))?;
+            let Some(Typed(code)) = recovery_code else { return Ok(()) };
+            writeln!(
+                to,
+                "\nRecovery code, shown this once and kept nowhere:\n\n  {code}\n\nWrite it down: \
+                 when this device is lost, it is your only way to see and erase what the collector \
+                 holds."
+            )
+        }
+        Reply::Renewed(all) if all.is_empty() => writeln!(to, "Nothing is granted."),
+        Reply::Renewed(all) => writeln!(to, "Renewed: {}.", names(all)),
+        Reply::HandedOver(true) => {
+            writeln!(to, "Consent has ended here; the answers are open again.")
+        }
+        Reply::HandedOver(false) => {
+            writeln!(to, "Nothing was granted; the answers are open again.")
+        }
+        Reply::Requests(lines) if lines.is_empty() => writeln!(to, "No request was made."),
+        Reply::Requests(lines) => lines.iter().try_for_each(|line| request(to, line)),
+        Reply::Page(page) => write!(to, "{}", page.as_deref().unwrap_or_default()),
+        Reply::Device(lines) => lines.iter().try_for_each(|line| writeln!(to, "{line}")),
+        Reply::Done {} => writeln!(to, "Done."),
         Reply::Withdrawn(gone) if gone.is_empty() => writeln!(to, "Nothing of it was granted."),
         Reply::Withdrawn(gone) => {
             writeln!(to, "Withdrawn: {}. What waited of it was deleted.", names(gone))
@@ -57,8 +112,18 @@ pub(super) fn reply(to: &mut impl Write, reply: &Reply) -> io::Result<()> {
             }
             Ok(())
         }
-        Reply::Failed(text) => writeln!(to, "{text}"),
+        Reply::No(text) | Reply::Failed(text) => writeln!(to, "{text}"),
     }
+}
+
+fn request(to: &mut impl Write, line: &RequestLine) -> io::Result<()> {
+    let late = if line.overdue { "  OVERDUE" } else { "" };
+    let register = line.register.map_or_else(String::new, |number| format!(", register {number}"));
+    writeln!(
+        to,
+        "{:>4}  {:<9} of {}, due {}{late}: {}{register}",
+        line.number, line.right, line.made, line.due, line.outcome
+    )
 }
 
 fn overview(to: &mut impl Write, value: &Overview) -> io::Result<()> {
@@ -66,7 +131,12 @@ fn overview(to: &mut impl Write, value: &Overview) -> io::Result<()> {
     writeln!(to, "Policy `{policy}`, version {policy_version}, of {operator}.\n")?;
     for state in &value.categories {
         let since = state.since.map_or_else(String::new, |since| since.date().to_string());
-        writeln!(to, "{:<12} {:<8} {since:<10}  {}", state.category, state.flag, state.purpose)?;
+        let purpose = match (state.denied, state.purpose.as_str()) {
+            (true, _) => "denied by the settings of this host",
+            (false, "") => "not asked for by this policy",
+            (false, purpose) => purpose,
+        };
+        writeln!(to, "{:<12} {:<8} {since:<10}  {purpose}", state.category, state.flag)?;
     }
     if let Some(subject) = value.subject {
         writeln!(to, "\nTo the collector you are {subject}, a random number.")?;
@@ -78,6 +148,19 @@ fn overview(to: &mut impl Write, value: &Overview) -> io::Result<()> {
         (true, true) => "The collector has confirmed your consent.",
     };
     writeln!(to, "\n{standing}")?;
+    if let Some(until) = value.valid_until {
+        writeln!(to, "The first yes ends on {until}; renew it with `consent renew`.")?;
+    }
+    if value.restricted {
+        writeln!(to, "You restricted it: nothing is collected or sent until `release`.")?;
+    }
+    if value.doubt {
+        writeln!(
+            to,
+            "The collector showed another log than before: nothing is sent until it proves what \
+             you decided."
+        )?;
+    }
     if value.contract_unsupported {
         writeln!(to, "The collector does not take what this version sends: batches wait.")?;
     }

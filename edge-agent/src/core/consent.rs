@@ -1,20 +1,29 @@
-//! Consent as the owner gives and takes it: grant, refuse, withdraw, show.
+//! Consent as the owner gives and sees it: asked, granted, renewed, shown.
 
-use imprimatur_consent::{Category, Digest, Flag, PrincipalId, SubjectId};
-use imprimatur_proto::consent::v1::Decision;
-use imprimatur_runtime::UnixSeconds;
+use imprimatur_consent::{Category, Digest, Flag, PrincipalId, RecoveryCode, State, SubjectId};
+use imprimatur_runtime::entropy;
+use imprimatur_runtime::{UnixSeconds, UtcDate};
 
-use super::event::{Said, sign_again, signed, without};
-use super::seal::strip_frame;
-use super::state::{Draft, Identity, Retired, Waiting, json, numbered, read};
-use super::{AgentError, Core, Counts, Noted};
+use super::event::{Decided, Said, Waiting, Yes, signed};
+use super::fingerprint::Fingerprint;
+use super::state::{Identity, Retired, read};
+use super::{Agent, AgentError, AgentSettings, Core, Counts, Noted, principal};
 use crate::store::Space;
+
+/// Days of a month of the policy's, at most: asking again may come late, never early.
+const MONTH_DAYS: u32 = 31;
 
 /// What a grant did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Granted {
     /// These are granted from now on.
-    New(Vec<Category>),
+    New {
+        /// Which.
+        categories: Vec<Category>,
+        /// With the first grant: the code that keeps the owner's rights when the device is lost.
+        /// Show it once; it is nowhere else.
+        recovery: Option<RecoveryCode>,
+    },
     /// All were granted before.
     Already,
 }
@@ -37,10 +46,14 @@ pub struct CategoryState {
     pub category: Category,
     /// The owner's answer.
     pub flag: Flag,
-    /// Since when; absent when it was never asked.
+    /// Since when; absent when it was never answered.
     pub since: Option<UnixSeconds>,
-    /// The purpose, in the policy's words.
+    /// The same in the terms of ISO/IEC TS 27560.
+    pub state: State,
+    /// The purpose, in the policy's words; empty when the policy does not offer the category.
     pub purpose: String,
+    /// Whether this host's administrator denied it.
+    pub denied: bool,
 }
 
 /// All that is decided and stored, at a glance.
@@ -58,8 +71,16 @@ pub struct Overview {
     pub principal: Option<PrincipalId>,
     /// All categories, by number.
     pub categories: Vec<CategoryState>,
+    /// The categories that may be asked about today: never answered, or refused long ago.
+    pub ask: Vec<Category>,
     /// Whether the collector confirmed a grant; nothing is sent before.
     pub confirmed: bool,
+    /// Date on which the first grant ends unless it is renewed, by the newest receipt.
+    pub valid_until: Option<UtcDate>,
+    /// Whether the collector showed an older or another log than before: nothing is sent.
+    pub doubt: bool,
+    /// Whether the owner restricted: nothing is collected or sent until the release.
+    pub restricted: bool,
     /// Whether the collector does not take what this version of the agent sends: all waits.
     pub contract_unsupported: bool,
     /// Consent events that wait for their receipt.
@@ -74,24 +95,73 @@ pub struct Overview {
     pub counts: Counts,
 }
 
+impl Agent {
+    /// Notes that the questions about these categories were shown, the first time they are.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`].
+    pub fn asked(&self, categories: &[Category]) -> Result<(), AgentError> {
+        self.with(|core| core.asked(categories))
+    }
+
+    /// Says yes again to granted categories, or to all with `None`: their validity begins anew.
+    /// The caller has shown the notice, and the owner affirmed what the policy asks.
+    ///
+    /// # Errors
+    /// [`AgentError::NotRenewable`] for what is not granted or has ended.
+    pub fn renew(&self, categories: Option<&[Category]>) -> Result<Vec<Category>, AgentError> {
+        self.with(|core| core.renew(categories))
+    }
+}
+
 impl Core {
+    fn asked(&mut self, categories: &[Category]) -> Result<(), AgentError> {
+        let policy = &self.settings.policy;
+        let new = sorted(categories, |category| {
+            policy.offers(category) && !self.state.asked.contains_key(&category)
+        });
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut draft = self.draft();
+        let today = draft.now.date();
+        draft.state.asked.extend(new.into_iter().map(|category| (category, today)));
+        self.commit(draft)
+    }
+
+    /// Grants what is not granted or has lapsed; `mandate` is the farm's list when that says it.
     pub(super) fn grant(
         &mut self,
         categories: &[Category],
         token: Option<[u8; 32]>,
+        mandate: Option<Digest>,
     ) -> Result<Granted, AgentError> {
-        let new = sorted(categories, |category| !self.state.flags.granted(category));
+        self.may_be_granted(categories)?;
+        let today = self.clock.today();
+        let held = self.state.identity.as_ref();
+        let lapsed = |category| held.is_some_and(|held| held.lapsed(category, today));
+        let flags = &self.state.flags;
+        let new = sorted(categories, |category| !flags.granted(category) || lapsed(category));
         if new.is_empty() {
             return Ok(Granted::Already);
         }
-        let policy = self.settings.policy.hash;
-        let drawn = self.state.identity.is_none();
+        let drawn = held.is_none();
         let mut reserved = self.draft();
         let mut identity = match reserved.state.identity.take() {
             Some(identity) => identity,
-            None => Identity::draw(policy)?,
+            None => self.draw()?,
         };
+        // A list of the owner's has nobody before it to whom a code could be shown.
+        let first = flags.silent() && !identity.offered && mandate.is_none();
+        let recovery =
+            if first { Some(RecoveryCode::from_entropy(entropy::bytes()?)) } else { None };
+        if let Some(code) = &recovery {
+            identity.recovery = Some(Digest(code.key().public()));
+        }
         let sequence = next(&mut identity.next_event);
+        identity.lapsed.retain(|category| !new.contains(category));
+        // The receipt tells the new one.
+        identity.valid_until = identity.valid_until.filter(|&until| until >= today);
         reserved.state.identity = Some(identity.clone());
         self.commit(reserved)?;
 
@@ -99,182 +169,109 @@ impl Core {
         for &category in &new {
             draft.state.flags.set(category, Flag::Granted, draft.now);
         }
-        let token = token.map(Digest);
-        let (decision, categories, date) = (Decision::Granted, new.clone(), draft.now.date());
-        let said = Said { decision, categories, token, policy, date };
-        let event = signed(&Retired::of(&identity), sequence, said);
+        let yes = Some(self.yes(&new, mandate));
+        let (token, policy, date) = (token.map(Digest), self.settings.policy.hash, today);
+        let (decided, categories) = (Decided::Granted, new.clone());
+        let said = Said { decided, categories, token, yes, policy, date };
+        let seen = draft.state.seen_log_size();
+        let event = signed(&Retired::of(&identity), sequence, seen, said);
         draft.wait(identity.subject(), &event);
         draft.note(Noted::Granted { categories: new.clone() });
         self.commit(draft)?;
         self.changes.news += 1;
         self.changes.identities += u64::from(drawn);
         self.changes.fault_grants += u64::from(new.contains(&Category::Faults));
-        Ok(Granted::New(new))
+        Ok(Granted::New { categories: new, recovery })
     }
 
-    pub(super) fn refuse(&mut self, categories: &[Category]) -> Result<Withdrawn, AgentError> {
-        let never = sorted(categories, |category| !self.state.flags.granted(category));
-        let withdrawn = self.withdraw(Some(categories))?;
-        if !never.is_empty() {
-            let mut draft = self.draft();
-            for category in never {
-                draft.state.flags.set(category, Flag::Refused, draft.now);
-            }
-            self.commit(draft)?;
-        }
-        Ok(withdrawn)
-    }
-
-    pub(super) fn withdraw(
-        &mut self,
-        categories: Option<&[Category]>,
-    ) -> Result<Withdrawn, AgentError> {
-        self.withdraw_noting(categories, None)
-    }
-
-    fn withdraw_noting(
-        &mut self,
-        categories: Option<&[Category]>,
-        why: Option<Noted>,
-    ) -> Result<Withdrawn, AgentError> {
-        let named = categories.unwrap_or(&Category::ALL);
-        let gone = sorted(named, |category| self.state.flags.granted(category));
-        if gone.is_empty() {
-            self.owed = None;
-            return Ok(Withdrawn::Nothing);
-        }
-        // From here until the change is durable nothing leaves, whatever fails.
-        self.owed = Some(gone.clone());
-        self.changes.withdrawals += 1;
-        self.changes.news += 1;
-        let withdrawn = self.withdraw_granted(gone, why)?;
-        self.owed = None;
-        Ok(withdrawn)
-    }
-
-    /// Adds to the withdrawals that could not be written.
-    pub(super) fn owe(&mut self, categories: &[Category]) {
-        let owed = self.owed.clone().unwrap_or_default();
-        let named = |category: Category| owed.contains(&category) || categories.contains(&category);
-        let granted = |category| self.state.flags.granted(category);
-        self.owed = Some(sorted(&Category::ALL, |category| named(category) && granted(category)));
-        self.changes.withdrawals += 1;
-        self.changes.news += 1;
-    }
-
-    fn withdraw_granted(
-        &mut self,
-        gone: Vec<Category>,
-        why: Option<Noted>,
-    ) -> Result<Withdrawn, AgentError> {
-        let mut draft = self.draft();
-        if let Some(why) = why {
-            draft.note(why);
-        }
-        for &category in &gone {
-            draft.state.flags.set(category, Flag::Refused, draft.now);
-        }
-        let all = draft.state.flags.silent();
-        let Some(identity) = self.state.identity.clone() else {
-            // A grant whose key was lost cannot be: both are one change. Refuse locally.
-            self.commit(draft)?;
-            return Ok(Withdrawn::All(gone));
+    fn renew(&mut self, categories: Option<&[Category]>) -> Result<Vec<Category>, AgentError> {
+        let today = self.clock.today();
+        let all = sorted(&Category::ALL, |category| self.state.flags.granted(category));
+        let named = categories.map_or(all, |named| sorted(named, |_| true));
+        self.may_be_granted(&named)?;
+        let held = self.state.identity.clone();
+        let holds = |category: &Category| {
+            let lapsed = held.as_ref().is_none_or(|held| held.lapsed(*category, today));
+            self.state.flags.granted(*category) && !lapsed
         };
-        let purged = if all {
-            self.retire(&mut draft, &identity)?
-        } else {
-            self.strip_all(&mut draft, &identity, &gone)?
-        };
-        draft.note(Noted::Withdrawn { categories: gone.clone(), purged });
-        self.commit(draft)?;
-        Ok(if all { Withdrawn::All(gone) } else { Withdrawn::Part(gone) })
-    }
-
-    /// Ends an identity: nothing of it is left but what takes its grants back.
-    fn retire(&mut self, draft: &mut Draft, identity: &Identity) -> Result<u64, AgentError> {
-        let subject = identity.subject();
-        let pending = self.store.scan(Space::Pending, b"")?.len();
-        let purged = draft.state.spool_frames + u64::try_from(pending).unwrap_or(u64::MAX);
-        for space in [Space::Spool, Space::Pending, Space::Date] {
-            draft.purge(&self.store, space)?;
+        if let Some(&ended) = named.iter().find(|category| !holds(category)) {
+            return Err(AgentError::NotRenewable(ended));
         }
-        for (key, _) in self.store.scan(Space::Outbox, &subject.0)? {
-            draft.change.remove(Space::Outbox, &key);
-        }
-        draft.state.identity = None;
-        self.seen.clear();
-        if identity.offered {
-            let mut retired = Retired::of(identity);
-            let sequence = next(&mut retired.next_event);
-            // All categories: an earlier withdrawal of one may never have arrived.
-            let categories = Category::ALL.to_vec();
-            let said = Said::withdrawn(categories, retired.policy, draft.now.date());
-            let event = signed(&retired, sequence, said);
-            draft.wait(subject, &event);
-            draft.keep(&self.store, Space::Retired, &subject.0, &json(&retired))?;
-        }
-        Ok(purged)
-    }
-
-    /// Takes categories out of everything that is stored, and says so. A grant that still waits is
-    /// signed again without them, or dropped: it may not come after its own withdrawal.
-    fn strip_all(
-        &mut self,
-        draft: &mut Draft,
-        identity: &Identity,
-        gone: &[Category],
-    ) -> Result<u64, AgentError> {
-        let frames = self.store.scan(Space::Spool, b"")?;
-        let numbers = u64::try_from(frames.len()).unwrap_or(u64::MAX);
-        let events = self.waiting(&identity.subject().0)?;
-        let stale = events.iter().any(|event| event.granted && event.shares(gone));
-        let mut after = identity.clone();
-        let mut event = after.next_event;
-        let again = if stale { events.len() } else { 0 };
-        let taken = u64::try_from(again).unwrap_or(u64::MAX).saturating_add(1);
-        after.next_event = event.saturating_add(taken);
-        let first = after.next_batch;
-        after.next_batch = first.saturating_add(numbers);
+        let Some(mut identity) = held.filter(|_| !named.is_empty()) else { return Ok(named) };
+        let sequence = next(&mut identity.next_event);
         let mut reserved = self.draft();
-        reserved.state.identity = Some(after.clone());
+        reserved.state.identity = Some(identity.clone());
         self.commit(reserved)?;
-        draft.state.identity = Some(after.clone());
-        // What the collector will have recorded last, when it hears this.
-        let asked = events.iter().rev().find(|event| event.granted && event.refused.is_none());
-        let policy = asked.map_or(after.policy, |event| event.policy);
-        let of = Retired::of(&after);
-        if stale {
-            let kept = without(&events, gone);
-            sign_again(draft, &of, &events, kept, &mut event);
+        let mut draft = self.draft();
+        for &category in &named {
+            draft.state.flags.renew(category, draft.now);
         }
+        let (decided, yes) = (Decided::Renewed, Some(self.yes(&named, None)));
+        let (policy, categories) = (self.settings.policy.hash, named.clone());
+        let said = Said { decided, categories, token: None, yes, policy, date: today };
+        let seen = draft.state.seen_log_size();
+        draft.wait(identity.subject(), &signed(&Retired::of(&identity), sequence, seen, said));
+        draft.note(Noted::Renewed { categories: named.clone() });
+        self.commit(draft)?;
+        self.changes.news += 1;
+        Ok(named)
+    }
 
-        let mut purged = self.strip_pending(draft, gone)?;
-        let mut sequence = first;
-        for (key, value) in frames {
-            purged += strip_frame(draft, &after, (&key, &value), gone, &mut sequence)?;
+    /// Whether the policy offers all of these and the administrator denied none.
+    fn may_be_granted(&self, categories: &[Category]) -> Result<(), AgentError> {
+        for &category in categories {
+            if !self.settings.policy.offers(category) {
+                return Err(AgentError::NotOffered(category));
+            }
+            if self.settings.deny.contains(&category) {
+                return Err(AgentError::Denied(category));
+            }
         }
-        let said = Said::withdrawn(gone.to_vec(), policy, draft.now.date());
-        let event = signed(&of, event, said);
-        draft.wait(of.subject(), &event);
-        Ok(purged)
+        Ok(())
+    }
+
+    fn yes(&self, categories: &[Category], mandate: Option<Digest>) -> Yes {
+        let asked = categories.iter().filter_map(|category| self.state.asked.get(category));
+        let language = self.settings.language.clone();
+        Yes { language, requested: asked.min().copied(), mandate }
+    }
+
+    /// Draws key and principal, and remembers the hardware.
+    fn draw(&self) -> Result<Identity, AgentError> {
+        let holder = entropy::bytes()?;
+        let principal = match &self.settings.principal_file {
+            Some(file) => principal::join(file, holder).map_err(AgentError::Principal)?,
+            None => PrincipalId(entropy::bytes()?),
+        };
+        let mut identity = Identity::draw(self.settings.policy.hash, principal, holder)?;
+        let root = &self.settings.hardware_root;
+        identity.hardware = Fingerprint::read(root, identity.tag_key.bytes());
+        Ok(identity)
     }
 
     pub(super) fn show(&mut self) -> Result<Overview, AgentError> {
-        let policy = &self.settings.policy;
+        let AgentSettings { policy, language, deny, .. } = &self.settings;
+        let text = |category| policy.purposes.get(&category).map_or("", |p| p.text(language));
         let categories = Category::ALL.map(|category| CategoryState {
             category,
             flag: self.state.flags.flag(category),
             since: self.state.flags.0.get(&category).map(|answer| answer.since),
-            purpose: policy.purposes.get(&category).map_or_else(String::new, |p| p.text.clone()),
+            state: self.standing(category),
+            purpose: text(category).to_owned(),
+            denied: deny.contains(&category),
         });
         let identity = self.state.identity.as_ref();
         Ok(Overview {
             policy: policy.name.clone(),
             policy_version: policy.version,
-            operator: policy.operator.clone(),
+            operator: policy.operator.name.clone(),
             subject: identity.map(Identity::subject),
             principal: identity.map(|identity| identity.principal),
             categories: categories.to_vec(),
+            ask: sorted(&Category::ALL, |category| self.may_be_asked(category)),
+            valid_until: identity.and_then(|identity| identity.valid_until),
+            doubt: self.state.doubt,
+            restricted: identity.is_some_and(|identity| identity.restricted),
             confirmed: identity.is_some_and(|identity| identity.receipted),
             contract_unsupported: identity.is_some_and(|i| i.contract_refused.is_some()),
             events_waiting: self.store.scan(Space::Outbox, b"")?.len(),
@@ -285,23 +282,35 @@ impl Core {
         })
     }
 
-    /// Takes back a grant that waits and that the collector will never record. The withdrawal
-    /// drops the event too, in the same change: what waits of a grant is granted.
-    pub(super) fn ungrant(
-        &mut self,
-        subject: SubjectId,
-        event: &Waiting,
-        why: Noted,
-    ) -> Result<(), AgentError> {
-        match self.withdraw_noting(Some(&event.categories), Some(why))? {
-            Withdrawn::Part(_) | Withdrawn::All(_) => Ok(()),
-            // It granted nothing that is still wanted.
-            Withdrawn::Nothing => {
-                let mut draft = self.draft();
-                draft.change.remove(Space::Outbox, &numbered(subject, event.sequence));
-                self.commit(draft)
+    /// The state of a category in the terms of ISO/IEC TS 27560.
+    fn standing(&self, category: Category) -> State {
+        let today = self.clock.today();
+        let Some(answer) = self.state.flags.0.get(&category) else {
+            let asked = self.state.asked.contains_key(&category);
+            return if asked { State::Requested } else { State::Unknown };
+        };
+        let held = self.state.identity.as_ref();
+        match answer.flag {
+            Flag::Granted if held.is_some_and(|held| held.lapsed(category, today)) => {
+                State::Expired
             }
+            Flag::Granted if answer.renewed.is_some() => State::Renewed,
+            Flag::Granted => State::Given,
+            Flag::Refused if answer.withdrawn => State::Withdrawn,
+            Flag::Refused => State::Refused,
+            Flag::Unasked => State::Unknown,
         }
+    }
+
+    /// Whether the question may be put today. It is never put but when the owner looks.
+    fn may_be_asked(&self, category: Category) -> bool {
+        let policy = &self.settings.policy;
+        let pause = u32::from(policy.ask_again_months).saturating_mul(MONTH_DAYS);
+        let rested = self.state.flags.0.get(&category).is_none_or(|answer| {
+            let since = answer.since.date().0;
+            answer.flag == Flag::Refused && self.clock.today().0.saturating_sub(since) >= pause
+        });
+        policy.offers(category) && !self.settings.deny.contains(&category) && rested
     }
 
     /// The events of a subject that wait for their receipts, by number.
@@ -319,6 +328,6 @@ pub(super) fn next(counter: &mut u64) -> u64 {
 }
 
 /// Ascending, once each, those that pass.
-fn sorted(categories: &[Category], keep: impl Fn(Category) -> bool) -> Vec<Category> {
+pub(super) fn sorted(categories: &[Category], keep: impl Fn(Category) -> bool) -> Vec<Category> {
     Category::ALL.into_iter().filter(|c| categories.contains(c) && keep(*c)).collect()
 }

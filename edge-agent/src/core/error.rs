@@ -1,5 +1,6 @@
 //! What can go wrong in a decision.
 
+use imprimatur_consent::Category;
 use imprimatur_proto::canonical::Fault;
 use imprimatur_proto::frame::TooLarge;
 use imprimatur_runtime::entropy::NoEntropy;
@@ -24,4 +25,48 @@ pub enum AgentError {
     /// A batch fits no frame. Nothing was signed; a bug.
     #[error("a batch fits no frame")]
     Frame(#[from] TooLarge),
+    /// The policy does not ask for this category. Nothing was granted.
+    #[error("the policy does not ask for `{0}`, so it cannot be granted; see `consent show`")]
+    NotOffered(Category),
+    /// The administrator of this host denied this category. Nothing was granted.
+    #[error("`{0}` is denied by the settings of this host (`deny`), so it cannot be granted")]
+    Denied(Category),
+    /// The category is not granted, or its grant has ended. Nothing was renewed.
+    #[error("`{0}` is not granted or has ended: `consent grant` it instead")]
+    NotRenewable(Category),
+    /// The shared principal cannot be had. Nothing was granted.
+    #[error("cannot use the shared principal's file (`principal_file`)")]
+    Principal(#[source] std::io::Error),
+    /// No key here was ever known to a collector. Nothing was asked.
+    #[error(
+        "nothing was ever sent from here, so nobody holds anything; if the device was replaced, \
+         type its recovery code first: `imprimatur-agent recover CODE`"
+    )]
+    NothingHeld,
+    /// As many requests wait as may. Nothing was asked.
+    #[error("{0} requests wait for their answers; see `imprimatur-agent requests`")]
+    TooManyRequests(usize),
+    /// No collector is set to ask. Nothing was asked.
+    #[error("no collector is set: add `[collector]` to the settings")]
+    NoCollector,
+}
+
+impl AgentError {
+    /// Whether the answer is no, rather than that something failed.
+    pub fn refuses(&self) -> bool {
+        match self {
+            Self::NotOffered(_)
+            | Self::Denied(_)
+            | Self::NotRenewable(_)
+            | Self::NothingHeld
+            | Self::TooManyRequests(_)
+            | Self::NoCollector => true,
+            Self::Store(_)
+            | Self::Entropy(_)
+            | Self::Report(_)
+            | Self::Batch(_)
+            | Self::Frame(_)
+            | Self::Principal(_) => false,
+        }
+    }
 }

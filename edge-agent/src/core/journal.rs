@@ -3,6 +3,7 @@
 use imprimatur_consent::Category;
 use imprimatur_runtime::UnixSeconds;
 
+use super::rights::{RequestOutcome, Right};
 use super::state::read;
 use super::{AgentError, Core};
 use crate::store::Space;
@@ -28,6 +29,41 @@ pub enum Noted {
     Granted {
         /// Which.
         categories: Vec<Category>,
+    },
+    /// The owner renewed categories.
+    Renewed {
+        /// Which.
+        categories: Vec<Category>,
+    },
+    /// The printer changed hands, by the owner's word.
+    HandedOver,
+    /// The store was found on other hardware than the grant was given on.
+    OtherHardware,
+    /// A recovery code was typed in: its key may exercise rights here.
+    Recovered,
+    /// A receipt was not believed.
+    Doubted {
+        /// The event's number.
+        sequence: u64,
+    },
+    /// The owner asked for a right.
+    Asked {
+        /// Number of the request.
+        request: u64,
+        /// What was asked.
+        right: Right,
+    },
+    /// A signed rights request was handed to the broker.
+    RequestSent {
+        /// Its number.
+        request: u64,
+    },
+    /// The collector answered a rights request.
+    Answered {
+        /// Its number.
+        request: u64,
+        /// What became of it.
+        outcome: RequestOutcome,
     },
     /// The owner withdrew categories.
     Withdrawn {
@@ -91,6 +127,18 @@ impl Noted {
     pub fn sentence(&self) -> String {
         match self {
             Self::Granted { categories } => format!("you granted {}", names(categories)),
+            Self::Renewed { categories } => format!("you renewed {}", names(categories)),
+            Self::HandedOver => "you handed the printer over: consent has ended".to_owned(),
+            Self::OtherHardware => {
+                "this is other hardware than you said yes on: consent has ended".to_owned()
+            }
+            Self::Recovered => "a recovery code was typed in".to_owned(),
+            Self::Doubted { sequence } => {
+                format!("the receipt of consent event {sequence} was not believed")
+            }
+            Self::Asked { request, right } => format!("you asked: {right} (request {request})"),
+            Self::RequestSent { request } => format!("sent request {request}"),
+            Self::Answered { request, outcome } => format!("request {request}: {outcome}"),
             Self::Withdrawn { categories, purged } => {
                 format!("you withdrew {}; {purged} unsent things were deleted", names(categories))
             }

@@ -1,15 +1,15 @@
-//! What the uplink may say: consent events first, then batches, and nothing else.
+//! What the uplink may say: consent events first, then rights requests, then batches, nothing else.
 //!
-//! A retired subject may only deliver its withdrawal. A batch is offered only when every event of
-//! its subject has its receipt and one of them confirmed a grant. What is offered is marked so,
+//! A retired subject may only deliver its withdrawal and its owner's requests. A batch is offered only
+//! when every event of its subject has its receipt and one of them confirmed a grant. What is offered is marked so,
 //! durably, before it reaches the wire.
 
 use imprimatur_consent::{Digest, SubjectId};
 use imprimatur_runtime::UtcDate;
 
-use super::event::sign_again;
+use super::event::{Waiting, sign_again};
 use super::seal::{size, spooled};
-use super::state::{Draft, Retired, Waiting, json, number, numbered, read};
+use super::state::{Draft, Identity, Retired, json, number, numbered, read};
 use super::{AgentError, Core, Noted};
 use crate::store::{Space, StoreError};
 
@@ -18,10 +18,21 @@ use crate::store::{Space, StoreError};
 pub struct Errand {
     /// Who says it: its id names client and topics.
     pub subject: SubjectId,
-    /// Whether a consent event is to be delivered; else batches are.
-    pub announces: bool,
-    /// Whether the subject is retired: the connection ends after it.
+    /// What is to be said.
+    pub says: Says,
+    /// Whether the subject sends no batches: the connection ends after it.
     pub retired: bool,
+}
+
+/// What an errand is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// A consent event.
+    Event,
+    /// A rights request.
+    Request,
+    /// Batches.
+    Batches,
 }
 
 /// A consent event on its way out.
@@ -48,18 +59,28 @@ impl Core {
         for (key, _) in self.store.scan(Space::Retired, b"")? {
             let Ok(subject) = SubjectId::try_from(key.as_slice()) else { continue };
             if self.deliverable(subject, today)?.is_some() {
-                return Ok(Some(Errand { subject, announces: true, retired: true }));
+                return Ok(Some(Errand { subject, says: Says::Event, retired: true }));
             }
+        }
+        let ours = self.state.identity.as_ref().map(Identity::subject);
+        if let Some(subject) = ours
+            && self.deliverable(subject, today)?.is_some()
+        {
+            return Ok(Some(Errand { subject, says: Says::Event, retired: false }));
+        }
+        if let Some(request) = self.open_request(None)?
+            && let Some(subject) = request.requester
+        {
+            let retired = ours != Some(subject);
+            return Ok(Some(Errand { subject, says: Says::Request, retired }));
         }
         let Some(identity) = &self.state.identity else { return Ok(None) };
         let subject = identity.subject();
-        if self.deliverable(subject, today)?.is_some() {
-            return Ok(Some(Errand { subject, announces: true, retired: false }));
-        }
-        let held = identity.contract_refused == Some(today);
+        let held = [identity.contract_refused, identity.held].contains(&Some(today));
+        let waits = held || identity.restricted || self.state.doubt;
         let heard = identity.receipted && self.waiting(&subject.0)?.is_empty();
-        let batches = heard && !held && self.state.spool_frames > 0;
-        Ok(batches.then_some(Errand { subject, announces: false, retired: false }))
+        let batches = heard && !waits && self.state.spool_frames > 0;
+        Ok(batches.then_some(Errand { subject, says: Says::Batches, retired: false }))
     }
 
     /// The first event of a subject that the collector may record today. It passes over what the
@@ -71,7 +92,7 @@ impl Core {
     ) -> Result<Option<Waiting>, AgentError> {
         let mut passed: Vec<Waiting> = Vec::new();
         for event in self.waiting(&subject.0)? {
-            let later = passed.iter().any(|before| before.shares(&event.categories));
+            let later = passed.iter().any(|before| before.shares(&event.said.categories));
             if event.refused != Some(today) && !later {
                 return Ok(Some(event));
             }
@@ -87,7 +108,9 @@ impl Core {
     ) -> Result<Option<OfferedEvent>, AgentError> {
         let today = self.clock.today();
         let Some(mut event) = self.deliverable(errand.subject, today)? else { return Ok(None) };
-        if event.refused.is_some() || event.outdated(today) {
+        // A receipt since then: the proof of the next one must begin at the newest log.
+        let older = event.seen != self.state.seen_log_size();
+        if older || event.refused.is_some() || event.outdated(today) {
             self.say_again(errand.subject)?;
             let Some(again) = self.deliverable(errand.subject, today)? else { return Ok(None) };
             event = again;
@@ -146,7 +169,7 @@ impl Core {
         most: usize,
         mut send: impl FnMut(&OfferedFrame) -> bool,
     ) -> Result<Vec<u64>, AgentError> {
-        let sends = self.errand()?.is_some_and(|now| now == *errand && !now.announces);
+        let sends = self.errand()?.is_some_and(|now| now == *errand && now.says == Says::Batches);
         if !sends {
             return Ok(Vec::new());
         }

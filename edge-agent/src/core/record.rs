@@ -42,7 +42,8 @@ impl Core {
         started: UnixSeconds,
     ) -> Result<Recorded, AgentError> {
         let flags = &self.state.flags;
-        let covered = |category| flags.covers(category, started);
+        let restricted = self.state.identity.as_ref().is_some_and(|held| held.restricted);
+        let covered = |category| !restricted && flags.covers(category, started);
         let kept = contract().strip(kind, report, covered).map_err(AgentError::Report)?;
         self.seen.insert(kind, report.to_vec());
         let Some(kept) = kept else { return Ok(Recorded::NothingAllowed) };

@@ -2,17 +2,24 @@
 //!
 //! A draft collects every change of one decision; nothing is visible before it is durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use imprimatur_consent::policy::OLDEST_RECORD_DAYS;
 use imprimatur_consent::{Category, Digest, Flag, PrincipalId, SigningSeed, SubjectId};
-use imprimatur_proto::consent::v1::Decision;
 use imprimatur_runtime::entropy::{self, NoEntropy};
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
+use super::event::Waiting;
+use super::fingerprint::Fingerprint;
 use super::journal::{self, Noted};
+use super::mandate::Applied;
+use super::principal::Holder;
+use super::receipt::SeenLog;
 use crate::store::{Change, Space, Store, StoreError};
+
+/// Form of what this version writes. A grant of form 1 says neither language nor method, which no
+/// collector takes any more, so it is not read.
+const FORM: u32 = 2;
 
 /// Retired keys and receipts that are kept for each agent.
 const KEPT_MAX: usize = 256;
@@ -23,6 +30,14 @@ const KEPT_MAX: usize = 256;
 pub(super) struct Secret(Digest);
 
 impl Secret {
+    pub(super) fn of(key: &SigningSeed) -> Self {
+        Self(Digest(key.seed()))
+    }
+
+    pub(super) fn key(&self) -> SigningSeed {
+        SigningSeed::from_seed(self.bytes())
+    }
+
     fn draw() -> Result<Self, NoEntropy> {
         Ok(Self(Digest(entropy::bytes()?)))
     }
@@ -45,6 +60,12 @@ pub struct Answer {
     pub flag: Flag,
     /// Since when.
     pub since: UnixSeconds,
+    /// When it was renewed last.
+    #[serde(default)]
+    pub renewed: Option<UnixSeconds>,
+    /// Whether it was a yes before it became a no.
+    #[serde(default)]
+    pub withdrawn: bool,
 }
 
 /// The owner's answers; what is not in it was not asked.
@@ -74,7 +95,15 @@ impl Flags {
     }
 
     pub(super) fn set(&mut self, category: Category, flag: Flag, since: UnixSeconds) {
-        self.0.insert(category, Answer { flag, since });
+        let withdrawn = flag == Flag::Refused && self.granted(category);
+        self.0.insert(category, Answer { flag, since, renewed: None, withdrawn });
+    }
+
+    /// A yes again: `since` stays.
+    pub(super) fn renew(&mut self, category: Category, now: UnixSeconds) {
+        if let Some(answer) = self.0.get_mut(&category) {
+            answer.renewed = Some(now);
+        }
     }
 }
 
@@ -85,6 +114,12 @@ pub(super) struct Identity {
     pub(super) principal: PrincipalId,
     /// Key of the identity tag; never leaves the device, in no form but the tag.
     pub(super) tag_key: Secret,
+    /// Public key of the recovery code that was shown; the code itself is never kept.
+    pub(super) recovery: Option<Digest>,
+    /// Under which it holds the principal that it may share.
+    pub(super) holder: Holder,
+    /// The hardware that the grant was given on.
+    pub(super) hardware: Fingerprint,
     /// Policy of the last event that the collector recorded, under which it takes batches; before
     /// any, that of the first grant.
     pub(super) policy: Digest,
@@ -96,48 +131,78 @@ pub(super) struct Identity {
     pub(super) offered: bool,
     /// Whether a receipt of a grant is held: no batch is offered before.
     pub(super) receipted: bool,
+    /// Date on which the first grant ends, by the newest receipt.
+    pub(super) valid_until: Option<UtcDate>,
+    /// Granted categories that the collector calls expired.
+    pub(super) lapsed: BTreeSet<Category>,
+    /// Whether the owner restricted: nothing is kept or offered until the release is answered.
+    pub(super) restricted: bool,
+    /// Date on which the collector said that it keeps nothing while a hold lasts.
+    pub(super) held: Option<UtcDate>,
     /// Date on which the collector said that it does not take this contract.
     pub(super) contract_refused: Option<UtcDate>,
 }
 
 impl Identity {
-    pub(super) fn draw(policy: Digest) -> Result<Self, NoEntropy> {
+    pub(super) fn draw(
+        policy: Digest,
+        principal: PrincipalId,
+        holder: Holder,
+    ) -> Result<Self, NoEntropy> {
         Ok(Self {
             seed: Secret::draw()?,
-            principal: PrincipalId(entropy::bytes()?),
+            principal,
             tag_key: Secret::draw()?,
+            recovery: None,
+            holder,
+            hardware: Fingerprint::default(),
             policy,
             next_event: 1,
             next_batch: 1,
             offered: false,
             receipted: false,
+            valid_until: None,
+            lapsed: BTreeSet::new(),
+            restricted: false,
+            held: None,
             contract_refused: None,
         })
     }
 
     pub(super) fn key(&self) -> SigningSeed {
-        SigningSeed::from_seed(self.seed.bytes())
+        self.seed.key()
     }
 
     pub(super) fn subject(&self) -> SubjectId {
         self.key().subject()
     }
+
+    /// Whether a granted category needs a new yes before the collector takes it.
+    pub(super) fn lapsed(&self, category: Category, today: UtcDate) -> bool {
+        let over = self.valid_until.is_some_and(|until| until < today);
+        over || self.lapsed.contains(&category)
+    }
 }
 
-/// What signs consent events; all that is left of a key after a full withdrawal. It signs no batch:
-/// it may only say its withdrawal again.
+/// What signs consent events; all that is left of a key after a full withdrawal or a transfer. It
+/// signs no batch.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Retired {
     seed: Secret,
     pub(super) principal: PrincipalId,
     pub(super) policy: Digest,
     pub(super) next_event: u64,
+    /// Public key of the recovery code, as long as no grant was recorded.
+    pub(super) recovery: Option<Digest>,
+    /// Whether it signs rights requests. After a transfer it does not: the device may be another's.
+    pub(super) rights: bool,
 }
 
 impl Retired {
     pub(super) fn of(identity: &Identity) -> Self {
-        let &Identity { seed, principal, policy, next_event, .. } = identity;
-        Self { seed, principal, policy, next_event }
+        let &Identity { seed, principal, policy, next_event, recovery, receipted, .. } = identity;
+        let recovery = recovery.filter(|_| !receipted);
+        Self { seed, principal, policy, next_event, recovery, rights: true }
     }
 
     pub(super) fn subject(&self) -> SubjectId {
@@ -145,77 +210,98 @@ impl Retired {
     }
 
     pub(super) fn key(&self) -> SigningSeed {
-        SigningSeed::from_seed(self.seed.bytes())
-    }
-}
-
-/// A signed consent event without a receipt.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub(super) struct Waiting {
-    /// The canonical `SignedConsentEvent`, hex.
-    #[serde(with = "super::hexed")]
-    pub(super) signed: Vec<u8>,
-    /// SHA-256 of the canonical `ConsentEvent` in it.
-    pub(super) hash: Digest,
-    /// Its number.
-    pub(super) sequence: u64,
-    pub(super) granted: bool,
-    pub(super) categories: Vec<Category>,
-    #[serde(default)]
-    pub(super) token: Option<Digest>,
-    /// Policy that it names.
-    pub(super) policy: Digest,
-    /// Date that it names.
-    pub(super) date: UtcDate,
-    /// Date on which the collector would not record it: it waits for the next.
-    pub(super) refused: Option<UtcDate>,
-    /// Whether it would not because of the date that the event names.
-    pub(super) misdated: bool,
-}
-
-impl Waiting {
-    pub(super) fn decision(&self) -> Decision {
-        if self.granted { Decision::Granted } else { Decision::Withdrawn }
-    }
-
-    pub(super) fn shares(&self, categories: &[Category]) -> bool {
-        self.categories.iter().any(|category| categories.contains(category))
-    }
-
-    /// Whether it must name another date to be recorded. The collector takes a withdrawal of any
-    /// date, and a grant of up to [`OLDEST_RECORD_DAYS`] back.
-    pub(super) fn outdated(&self, today: UtcDate) -> bool {
-        let old = today.0.saturating_sub(self.date.0) > OLDEST_RECORD_DAYS;
-        let future = self.date.0 > today.0.saturating_add(1);
-        let misdated = self.misdated && self.refused != Some(today);
-        self.granted && (old || future || misdated)
+        self.seed.key()
     }
 }
 
 /// Everything small; what is large is in the store only.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct State {
+    form: u32,
+    /// Changes that were made, this one included.
+    commits: u64,
     pub(super) flags: Flags,
     pub(super) identity: Option<Identity>,
+    /// When each question was first shown.
+    pub(super) asked: BTreeMap<Category, UtcDate>,
+    /// The newest log of the collector that was proven.
+    pub(super) log: Option<SeenLog>,
+    /// Whether the collector showed an older or another log since: nothing is offered.
+    pub(super) doubt: bool,
+    /// What the farm's list granted.
+    pub(super) mandate: Option<Applied>,
+    /// Whether deleted bytes are to be removed from sled's file.
+    pub(super) rebuild: bool,
     pub(super) next_pending: u64,
     pub(super) next_line: u64,
+    pub(super) next_request: u64,
     #[serde(skip)]
     pub(super) spool_bytes: u64,
     #[serde(skip)]
     pub(super) spool_frames: u64,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            form: FORM,
+            commits: 0,
+            flags: Flags::default(),
+            identity: None,
+            asked: BTreeMap::new(),
+            log: None,
+            doubt: false,
+            mandate: None,
+            rebuild: false,
+            next_pending: 0,
+            next_line: 0,
+            next_request: 1,
+            spool_bytes: 0,
+            spool_frames: 0,
+        }
+    }
+}
+
+/// What is read first: it tells whether the rest can be.
+#[derive(serde::Deserialize)]
+struct Formed {
+    #[serde(default = "first_form")]
+    form: u32,
+}
+
+fn first_form() -> u32 {
+    1
+}
+
 impl State {
+    /// Reads the state.
+    ///
+    /// # Errors
+    /// [`StoreError::unusable`] ones: nothing may be collected or said from this store.
     pub(super) fn load(store: &Store) -> Result<Self, StoreError> {
         let mut state = match store.get(Space::State, b"")? {
             None => Self::default(),
-            Some(bytes) => read("state", &bytes)?,
+            Some(bytes) => {
+                let Formed { form } = read("state", &bytes)?;
+                if form != FORM {
+                    return Err(StoreError::Version(form));
+                }
+                read("state", &bytes)?
+            }
         };
+        if state.commits < store.tally() {
+            return Err(StoreError::Lost);
+        }
         for entry in store.entries(Space::Spool, b"")? {
             state.spool_bytes += frame_bytes(&entry?.1);
             state.spool_frames += 1;
         }
         Ok(state)
+    }
+
+    /// Size of the newest log that was proven.
+    pub(super) fn seen_log_size(&self) -> u64 {
+        self.log.as_ref().map_or(0, |log| log.size)
     }
 }
 
@@ -300,6 +386,17 @@ impl Draft {
         Ok(())
     }
 
+    /// Drops all that is kept of a subject that has nothing more to say, its key above all.
+    pub(super) fn forget(&mut self, store: &Store, subject: SubjectId) -> Result<(), StoreError> {
+        for space in [Space::Retired, Space::Recovered, Space::Outbox, Space::Receipt] {
+            for (key, _) in store.scan(space, &subject.0)? {
+                self.change.remove(space, &key);
+            }
+        }
+        self.state.rebuild = true;
+        Ok(())
+    }
+
     /// Drops a whole space.
     pub(super) fn purge(&mut self, store: &Store, space: Space) -> Result<(), StoreError> {
         for (key, _) in store.scan(space, b"")? {
@@ -312,9 +409,10 @@ impl Draft {
     }
 
     /// Makes it durable; gives the state that is in force then.
-    pub(super) fn commit(mut self, store: &Store) -> Result<State, StoreError> {
+    pub(super) fn commit(mut self, store: &mut Store) -> Result<State, StoreError> {
+        self.state.commits += 1;
         self.change.put(Space::State, b"", &json(&self.state));
-        store.commit(self.change)?;
+        store.commit(self.change, self.state.commits)?;
         Ok(self.state)
     }
 }

@@ -1,12 +1,20 @@
 //! Tests of the decisions: each rule, its opposite, and one model under random operations.
 
+mod erasure;
+mod grants;
+mod hardware;
+mod receipts;
+mod rights;
+mod unusable;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use imprimatur_consent::policy::{OLDEST_RECORD_DAYS, STRICTEST};
 use imprimatur_consent::{
-    Category, Digest, Domain, Flag, Policy, SigningSeed, VerifyingKey, enrolment,
+    Category, Digest, Domain, Flag, Policy, SigningSeed, SubjectId, VerifyingKey, enrolment,
 };
+use imprimatur_log::{Checkpoint, LogKey, MemoryLog, Origin, entry, proof, tree};
 use imprimatur_proto::consent::v1::{
     ConsentEvent, Decision, Receipt, ReceiptStatus, SignedConsentEvent, SignedReceipt,
 };
@@ -26,16 +34,36 @@ use crate::store::{Space, StoreError};
 
 const TODAY: UtcDate = UtcDate(20_778);
 
-/// The collector of a test.
-pub(crate) struct Collector(SigningSeed);
+/// The collector of a test: its keys and its log. Clones share the log.
+#[derive(Clone)]
+pub(crate) struct Collector {
+    key: SigningSeed,
+    pub(crate) book: Arc<Mutex<Book>>,
+}
+
+/// What a collector remembers.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) log: MemoryLog,
+    /// Place of each event in the log, by its bytes.
+    places: BTreeMap<Vec<u8>, u64>,
+    /// Challenges that were given and not used.
+    pub(crate) challenges: BTreeSet<Vec<u8>>,
+}
+
+const NONCE: [u8; 32] = [9; 32];
 
 impl Collector {
     pub(crate) fn new() -> Self {
-        Self(SigningSeed::from_seed(&[42; 32]))
+        Self::of(42)
+    }
+
+    fn of(seed: u8) -> Self {
+        Self { key: SigningSeed::from_seed(&[seed; 32]), book: Arc::default() }
     }
 
     pub(crate) fn key(&self) -> VerifyingKey {
-        VerifyingKey::from_bytes(&self.0.public()).unwrap()
+        VerifyingKey::from_bytes(&self.key.public()).unwrap()
     }
 
     pub(crate) fn receipt(&self, event: &[u8], status: ReceiptStatus) -> Vec<u8> {
@@ -49,18 +77,44 @@ impl Collector {
         status: ReceiptStatus,
         granted: &BTreeSet<Category>,
     ) -> Vec<u8> {
-        let (said, event) = said(event);
-        let receipt = canonical::encode(&Receipt {
+        let mut receipt = self.answer(event, status);
+        receipt.granted = granted.iter().map(|category| category.number()).collect();
+        self.sign_receipt(&receipt)
+    }
+
+    /// What it answers to an event, not signed yet; what is recorded goes into the log.
+    fn answer(&self, event: &[u8], status: ReceiptStatus) -> Receipt {
+        let ((said, bytes), signed) = (said(event), event);
+        let mut receipt = Receipt {
             subject: SigningSubject::of(&said).to_vec(),
             sequence: said.sequence,
-            event_hash: Digest::of(&event).0.to_vec(),
+            event_hash: Digest::of(&bytes).0.to_vec(),
             status: status.into(),
-            log_index: 1,
             recorded_date: said.date,
-            granted: granted.iter().map(|category| category.number()).collect(),
             contract_hash: contract().hash().to_vec(),
-        });
-        let signature = self.0.sign(Domain::Receipt, &receipt);
+            ..Receipt::default()
+        };
+        if status != ReceiptStatus::Recorded {
+            return receipt;
+        }
+        let mut book = self.book.lock().unwrap();
+        let next = book.log.size();
+        let place = *book.places.entry(signed.to_vec()).or_insert(next);
+        if place == next {
+            book.log.push(entry::blinded(&NONCE, signed));
+        }
+        let signed: SignedConsentEvent = contract().decode(signed).unwrap();
+        receipt.event_signature = signed.signature;
+        receipt.nonce = NONCE.to_vec();
+        receipt.valid_until = said.date + 365;
+        receipt.log_index = place + 1;
+        prove(&mut receipt, &book.log, said.seen_log_size, &LogKey::from_seed(&[43; 32]));
+        receipt
+    }
+
+    fn sign_receipt(&self, receipt: &Receipt) -> Vec<u8> {
+        let receipt = canonical::encode(receipt);
+        let signature = self.key.sign(Domain::Receipt, &receipt);
         canonical::encode(&SignedReceipt { receipt, signature })
     }
 
@@ -81,9 +135,22 @@ impl Collector {
             reason: reason.into(),
             categories: categories.iter().map(|category| category.number()).collect(),
         });
-        let signature = self.0.sign(Domain::Verdict, &verdict);
+        let signature = self.key.sign(Domain::Verdict, &verdict);
         canonical::encode(&SignedVerdict { verdict, signature })
     }
+}
+
+/// Puts checkpoint and proofs of a log into a receipt.
+fn prove(receipt: &mut Receipt, log: &MemoryLog, seen: u64, key: &LogKey) {
+    let size = log.size();
+    let origin = Origin::of(&key.public());
+    let checkpoint = Checkpoint { origin, size, root: log.root() }.sign(key);
+    let path = tree::inclusion(receipt.log_index - 1, size, log).unwrap();
+    let steps = tree::consistency(seen.min(size), size, log).unwrap();
+    receipt.checkpoint = checkpoint.into_bytes();
+    receipt.inclusion_proof = proof::to_bytes(&path);
+    receipt.consistency_proof = proof::to_bytes(&steps);
+    receipt.log_key = key.public().to_vec();
 }
 
 struct SigningSubject;
@@ -138,6 +205,17 @@ impl Room {
         Self { folder, clock, agent, collector, spool_bytes_max }
     }
 
+    /// A room whose settings a test changes; closed and opened again with them.
+    fn with(self, change: impl FnOnce(&mut AgentSettings)) -> Self {
+        let mut settings = self.agent.lock().settings.clone();
+        change(&mut settings);
+        let Self { folder, clock, agent, collector, spool_bytes_max } = self;
+        drop(agent);
+        let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+        let agent = Agent::open(settings, shared).unwrap();
+        Self { folder, clock, agent, collector, spool_bytes_max }
+    }
+
     pub(crate) fn granted(categories: &[Category]) -> Self {
         let room = Self::new();
         room.agent.grant(categories, None).unwrap();
@@ -155,7 +233,7 @@ impl Room {
     }
 
     pub(crate) fn event(&self) -> Option<Vec<u8>> {
-        let errand = self.agent.errand().unwrap().filter(|errand| errand.announces)?;
+        let errand = self.agent.errand().unwrap().filter(|errand| errand.says == Says::Event)?;
         self.agent.offer_event(&errand, |_| true).unwrap().map(|event| event.bytes)
     }
 
@@ -203,7 +281,9 @@ fn open(
     let policy = Policy::read(STRICTEST).unwrap();
     let settings = AgentSettings::new(folder.to_owned(), policy, collector.key());
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
-    Agent::open(AgentSettings { spool_bytes_max, ..settings }, clock)
+    // A folder without any fact of hardware, unless a test makes them.
+    let hardware_root = folder.join("host");
+    Agent::open(AgentSettings { spool_bytes_max, hardware_root, ..settings }, clock)
 }
 
 fn print(date: UtcDate) -> PrintReport {
@@ -265,12 +345,14 @@ fn without_an_answer_nothing_is_kept_said_or_drawn() {
 fn a_grant_draws_a_key_once_and_signs_what_was_said() {
     let room = Room::new();
     let new = room.agent.grant(&[Category::Status], Some([7; 32])).unwrap();
-    assert_eq!(new, Granted::New(vec![Category::Status]));
+    let Granted::New { categories, recovery: Some(code) } = new else { panic!("{new:?}") };
+    assert_eq!(categories, [Category::Status]);
     assert!(room.agent.show().unwrap().subject.is_some());
     assert_eq!(room.agent.grant(&[Category::Status], None).unwrap(), Granted::Already);
     let (first, _) = said(&room.event().unwrap());
     assert_eq!((first.decision(), first.date, first.sequence), (Decision::Granted, TODAY.0, 1));
     let principal = imprimatur_consent::PrincipalId::try_from(&first.principal[..]).unwrap();
+    assert_eq!(first.recovery_key, code.key().public());
     let verifier = enrolment::verifier(&[7; 32]);
     assert!(enrolment::proves(&first.enrolment_proof, verifier, principal, &first.public_key));
     room.announce();
@@ -278,6 +360,7 @@ fn a_grant_draws_a_key_once_and_signs_what_was_said() {
     let (second, _) = said(&room.event().unwrap());
     assert_eq!((&second.public_key, &second.principal), (&first.public_key, &first.principal));
     assert_eq!((second.sequence, second.enrolment_proof.len()), (2, 0));
+    assert!(second.recovery_key.is_empty());
 }
 
 #[test]
@@ -306,7 +389,7 @@ fn nothing_leaves_before_the_receipt_of_the_grant() {
     room.print();
     room.agent.seal_all().unwrap();
     let errand = room.agent.errand().unwrap().unwrap();
-    assert!(errand.announces);
+    assert_eq!(errand.says, Says::Event);
     assert!(room.offered().is_empty());
     let event = room.event().unwrap();
     let mut forged = room.collector.receipt(&event, ReceiptStatus::Recorded);
@@ -329,14 +412,14 @@ fn only_the_collectors_word_on_these_bytes_frees_a_frame() {
     let mut forged = stored.clone();
     *forged.last_mut().unwrap() ^= 1;
     assert_eq!(room.agent.on_verdict(&forged).unwrap(), Heard::Ignored(Ignored::Forged));
-    let stranger = Collector(SigningSeed::from_seed(&[1; 32]));
+    let stranger = Collector::of(1);
     let strange = stranger.verdict(&frame, RefusalReason::Unspecified, &[]);
     assert_eq!(room.agent.on_verdict(&strange).unwrap(), Heard::Ignored(Ignored::Forged));
     let mut signed: SignedVerdict = contract().decode(&stored).unwrap();
     let mut other: Verdict = contract().decode(&signed.verdict).unwrap();
     other.frame_hash = vec![9; 32];
     signed.verdict = canonical::encode(&other);
-    signed.signature = room.collector.0.sign(Domain::Verdict, &signed.verdict);
+    signed.signature = room.collector.key.sign(Domain::Verdict, &signed.verdict);
     let other = room.agent.on_verdict(&canonical::encode(&signed)).unwrap();
     assert_eq!(other, Heard::Ignored(Ignored::Unmatched));
     assert_eq!((room.spool().len(), room.agent.show().unwrap().counts.ignored_answers), (1, 3));
@@ -372,7 +455,7 @@ fn a_grant_that_the_collector_did_not_record_lets_nothing_out() {
     room.agent.on_receipt(&refused).unwrap();
     assert_eq!((room.agent.errand().unwrap(), room.spool().len()), (None, 1));
     room.next_day();
-    assert!(room.agent.errand().unwrap().unwrap().announces, "asked again on another day");
+    assert!(room.event().is_some(), "asked again on another day");
     room.announce();
     assert_eq!(room.offered().len(), 1);
 }
@@ -404,7 +487,7 @@ fn a_withdrawal_of_all_leaves_one_thing_to_say() {
     assert!(room.agent.lock().store.scan(Space::Pending, b"").unwrap().is_empty());
     assert_eq!(room.print(), Recorded::NothingAllowed);
     let errand = room.agent.errand().unwrap().unwrap();
-    assert!(errand.retired && errand.announces);
+    assert!(errand.retired && errand.says == Says::Event);
     let (withdrawal, _) = said(&room.event().unwrap());
     assert_eq!(withdrawal.decision(), Decision::Withdrawn);
     assert_eq!(withdrawal.categories.len(), 11);
@@ -473,7 +556,7 @@ fn a_withdrawal_that_cannot_be_written_binds_all_the_same() {
     assert!(room.agent.changes().borrow().withdrawals > heard, "the line is not cut");
     std::fs::remove_file(&place).unwrap();
     std::fs::rename(&away, &place).unwrap();
-    assert!(room.agent.errand().unwrap().unwrap().announces);
+    assert_eq!(room.agent.errand().unwrap().unwrap().says, Says::Event);
     assert_eq!(room.agent.lock().state.flags.flag(Category::Status), Flag::Refused);
     assert!(room.spool().is_empty());
 }
@@ -505,7 +588,7 @@ fn a_wrong_token_drops_its_grant_and_keeps_the_others() {
     let refused = room.collector.receipt(&event, ReceiptStatus::TokenInvalid);
     room.agent.on_receipt(&refused).unwrap();
     let events = room.agent.lock().waiting(b"").unwrap();
-    assert_eq!(events.iter().map(|event| event.granted).collect::<Vec<_>>(), [false]);
+    assert_eq!(events.iter().map(|event| event.asks()).collect::<Vec<_>>(), [false]);
     // The numbers are one, all that they are for is the other.
     assert_eq!(room.agent.lock().store.commits() - commits, 2);
 }
@@ -520,7 +603,7 @@ fn a_grant_that_waits_does_not_survive_its_withdrawal() {
     room.agent.withdraw(Some(&[gone, Category::Material])).unwrap();
     let events = room.agent.lock().waiting(b"").unwrap();
     let told: Vec<_> =
-        events.iter().map(|event| (event.granted, event.categories.clone())).collect();
+        events.iter().map(|event| (event.asks(), event.said.categories.clone())).collect();
     let withdrawn = vec![gone, Category::Material];
     assert_eq!(told, [(true, vec![kept]), (false, withdrawn)]);
     assert!(events.iter().all(|event| event.sequence > offered.sequence + 1));

@@ -19,8 +19,9 @@ use tracing::subscriber::NoSubscriber;
 
 use super::Broker;
 
-/// Largest packet taken, bytes. Answers are below 300; rumqttc's default is 10 KiB.
-const PACKET_BYTES_MAX: u32 = 4096;
+/// Largest packet taken, bytes. The answer with a page of 8 KiB is below 9 KiB, a receipt with the
+/// longest proofs below 6 KiB; rumqttc's default is 10 KiB.
+const PACKET_BYTES_MAX: u32 = 16 * 1024;
 
 /// Requests that may wait for the wire: a window of frames and the subscription.
 const REQUESTS_MAX: usize = 16;
@@ -52,6 +53,8 @@ pub(super) enum Topic {
     Consent,
     /// Batches.
     Batch,
+    /// Rights requests.
+    Request,
 }
 
 /// What an agent hears.
@@ -61,6 +64,8 @@ pub(super) enum Answer {
     Receipt(Bytes),
     /// On the topic of verdicts.
     Verdict(Bytes),
+    /// On the topic of answers to rights requests.
+    Answer(Bytes),
 }
 
 /// An open connection.
@@ -95,7 +100,7 @@ impl Link {
         let mut link = Self { client, packets, pump, subject };
         // A refusal to connect is an error of the connection.
         while !matches!(link.packet().await?, Packet::ConnAck(_)) {}
-        let heard = ["receipt", "verdict"].map(|kind| Filter {
+        let heard = ["receipt", "verdict", "answer"].map(|kind| Filter {
             path: link.topic(kind),
             qos: QoS::AtLeastOnce,
             ..Filter::default()
@@ -114,6 +119,7 @@ impl Link {
         let topic = self.topic(match topic {
             Topic::Consent => "consent",
             Topic::Batch => "batch",
+            Topic::Request => "request",
         });
         let bytes = Bytes::copy_from_slice(bytes);
         self.client.try_publish(topic, QoS::AtLeastOnce, false, bytes).is_ok()
@@ -128,6 +134,9 @@ impl Link {
             }
             if message.topic == self.topic("verdict") {
                 return Ok(Answer::Verdict(message.payload));
+            }
+            if message.topic == self.topic("answer") {
+                return Ok(Answer::Answer(message.payload));
             }
         }
     }

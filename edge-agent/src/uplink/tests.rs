@@ -36,20 +36,22 @@ struct Wire {
 }
 
 impl Wire {
-    async fn start() -> Self {
-        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    async fn start(collector: &Collector) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), collector)
     }
 
-    fn on(listener: TcpListener) -> Self {
+    fn on(listener: TcpListener, collector: &Collector) -> Self {
+        let collector = collector.clone();
         let port = listener.local_addr().unwrap().port();
         let (seen, judges) = (Arc::<Mutex<Seen>>::default(), Arc::new(AtomicBool::new(true)));
         let (into, judge) = (Arc::clone(&seen), Arc::clone(&judges));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (into, judge) = (Arc::clone(&into), Arc::clone(&judge));
+                let collector = collector.clone();
                 tokio::spawn(async move {
                     into.lock().unwrap().open += 1;
-                    serve(stream, &into, &judge).await;
+                    serve(stream, &into, &judge, &collector).await;
                     into.lock().unwrap().open -= 1;
                 });
             }
@@ -67,8 +69,13 @@ impl Wire {
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: &Mutex<Seen>, judges: &AtomicBool) {
-    let (mut buffer, collector) = (BytesMut::new(), Collector::new());
+async fn serve(
+    mut stream: TcpStream,
+    seen: &Mutex<Seen>,
+    judges: &AtomicBool,
+    collector: &Collector,
+) {
+    let mut buffer = BytesMut::new();
     loop {
         let packet = match Packet::read(&mut buffer, Some(1 << 16)) {
             Ok(packet) => packet,
@@ -99,7 +106,7 @@ async fn serve(mut stream: TcpStream, seen: &Mutex<Seen>, judges: &AtomicBool) {
             }
             Packet::Publish(publish) => {
                 replies.push(Packet::PubAck(PubAck::new(publish.pkid, None)));
-                replies.extend(answer(&collector, &publish, judges.load(Ordering::SeqCst)));
+                replies.extend(answer(collector, &publish, judges.load(Ordering::SeqCst)));
                 seen.lock().unwrap().published.push(publish);
             }
             Packet::Disconnect(_) => return,
@@ -120,6 +127,8 @@ fn answer(collector: &Collector, publish: &Publish, judges: bool) -> Option<Pack
     let (topic, payload) = if let Some(place) = topic.strip_suffix("/consent") {
         let receipt = collector.receipt(&publish.payload, ReceiptStatus::Recorded);
         (format!("{place}/receipt"), receipt)
+    } else if let Some(place) = topic.strip_suffix("/request") {
+        (format!("{place}/answer"), collector.exercised(&publish.payload))
     } else {
         let place = topic.strip_suffix("/batch").unwrap();
         let verdict = collector.verdict(&publish.payload, RefusalReason::Unspecified, &[]);
@@ -182,7 +191,8 @@ async fn before_the_first_grant_no_connection_is_opened() {
 
 #[tokio::test]
 async fn what_was_previewed_is_what_travels_and_then_the_line_goes_silent() {
-    let (room, wire) = (Room::new(), Wire::start().await);
+    let room = Room::new();
+    let wire = Wire::start(&room.collector).await;
     let running = Running::start(&room, wire.port);
     room.agent.grant(&[Category::Status], None).unwrap();
     until("the receipt", || room.agent.show().unwrap().confirmed).await;
@@ -207,7 +217,7 @@ async fn what_was_previewed_is_what_travels_and_then_the_line_goes_silent() {
             assert!(properties.max_packet_size.is_some() && properties.user_properties.is_empty());
         }
         let at = |kind| format!("imprimatur/v1/{subject}/{kind}");
-        assert!(seen.subscribed.contains(&at("verdict")) && seen.subscribed.len() % 2 == 0);
+        assert!(seen.subscribed.contains(&at("verdict")) && seen.subscribed.len() % 3 == 0);
         for publish in &seen.published {
             assert!(publish.qos == QoS::AtLeastOnce && !publish.retain);
             assert!(publish.topic == at("batch") || publish.topic == at("consent"));
@@ -221,7 +231,8 @@ async fn what_was_previewed_is_what_travels_and_then_the_line_goes_silent() {
 
 #[tokio::test]
 async fn a_withdrawal_cuts_the_line_says_so_and_ends() {
-    let (room, wire) = (Room::granted(&[Category::Status]), Wire::start().await);
+    let room = Room::granted(&[Category::Status]);
+    let wire = Wire::start(&room.collector).await;
     wire.judges.store(false, Ordering::SeqCst);
     for _ in 0..10 {
         room.print();
@@ -254,7 +265,7 @@ async fn an_absent_broker_is_tried_with_growing_waits_until_it_is_there() {
     room.agent.seal_all().unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(waiting(&room), 1);
-    let wire = Wire::on(TcpListener::bind(("127.0.0.1", port)).await.unwrap());
+    let wire = Wire::on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), &room.collector);
     until("the verdict", || waiting(&room) == 0).await;
     let first = wire.look(|seen| seen.published[0].topic.clone());
     assert!(first.ends_with(b"/consent"), "the grant goes first");
@@ -263,7 +274,7 @@ async fn an_absent_broker_is_tried_with_growing_waits_until_it_is_there() {
 
 #[tokio::test]
 async fn many_agents_live_in_one_process() {
-    let wire = Wire::start().await;
+    let wire = Wire::start(&Collector::new()).await;
     let rooms: Vec<_> = (0..20).map(|_| Room::new()).collect();
     let running: Vec<_> = rooms.iter().map(|room| Running::start(room, wire.port)).collect();
     for room in &rooms {
