@@ -30,6 +30,12 @@ const GROUP: u32 = 4096;
 /// Appends measured with one fsync each.
 const APPENDS: u32 = 500;
 
+/// What a look-up asks for.
+const ASKED: Category = Category::PrintTime;
+
+/// Most subjects for the peer in memory, which needs three times as much.
+const MAP_MAX: u32 = 5_000_000;
+
 /// Look-ups measured.
 const LOOKUPS: u32 = 4_000_000;
 
@@ -59,9 +65,52 @@ pub(crate) fn run(subjects: &[u32], folder: Option<&Path>) -> Result<(), Failed>
         };
         say(&format!("{count} subjects, one grant of three categories each"));
         book(count, place.path())?;
-        in_memory(count)?;
+        // Each in a process of its own, so that no memory that another freed is counted.
+        let ours = alone(Held::Index, count)?;
+        let peer = alone(Held::Map, count.min(MAP_MAX))?;
+        say(&format!(
+            "  memory                           {:>12} bytes a subject; HashMap of standings {}",
+            ours.bytes, peer.bytes
+        ));
+        say(&format!(
+            "  permit look-ups                  {:>12.0} a CPU-second; HashMap of standings {:.0}; \
+             ratio {:.2}",
+            ours.rate,
+            peer.rate,
+            ours.rate / peer.rate
+        ));
     }
     Ok(())
+}
+
+/// What is held in memory.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Held {
+    /// The ledger's index.
+    Index,
+    /// A `HashMap` of whole standings.
+    Map,
+}
+
+/// What holding it costs.
+struct Cost {
+    bytes: u64,
+    rate: f64,
+}
+
+fn alone(held: Held, count: u32) -> Result<Cost, Failed> {
+    let name = match held {
+        Held::Index => "index",
+        Held::Map => "map",
+    };
+    let program = std::env::current_exe()?;
+    let output =
+        Command::new(program).args(["--held", name, "--subjects", &count.to_string()]).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let mut numbers = text.split_whitespace();
+    let bytes = numbers.next().ok_or("no measurement")?.parse()?;
+    let rate = numbers.next().ok_or("no measurement")?.parse()?;
+    Ok(Cost { bytes, rate })
 }
 
 fn policy() -> Result<Policy, Failed> {
@@ -167,8 +216,8 @@ fn appends(book: &Book, first: u32, policy: Digest, place: &Path) -> Result<(), 
     Ok(())
 }
 
-/// The index alone, and a `HashMap` of whole standings beside it: memory and look-ups.
-fn in_memory(count: u32) -> Result<(), Failed> {
+/// Fills one of the two and prints its memory and look-ups, for [`alone`].
+pub(crate) fn hold(held: Held, count: u32) -> Result<(), Failed> {
     let policy = policy()?;
     let terms = Terms::of(std::slice::from_ref(&policy));
     let (_, what) = grant(0, policy.hash);
@@ -182,36 +231,33 @@ fn in_memory(count: u32) -> Result<(), Failed> {
         standing
     };
     let subjects: Vec<SubjectId> = (0..count).map(|number| make(number).subject()).collect();
-
     let before = resident();
-    let mut index = Index::default();
-    for number in 0..count {
-        index.put(u64::from(number), &make(number));
-    }
-    let ours = each(resident().saturating_sub(before), count);
-    let ours_rate = lookups(&subjects, |subject| {
-        let slot = index.slot(subject);
-        slot.and_then(|slot| index.decide(&terms, slot, Category::PrintTime, TODAY, TODAY))
-            .is_some_and(|decided| decided.is_ok())
-    })?;
-    drop(index);
-
-    let before = resident();
-    let map: HashMap<SubjectId, Standing> =
-        (0..count.min(1_000_000)).map(|number| (make(number).subject(), make(number))).collect();
-    let peer = each(resident().saturating_sub(before), count.min(1_000_000));
-    let known = subjects.get(..map.len()).unwrap_or_default();
-    let peer_rate = lookups(known, |subject| {
-        let standing = map.get(&subject);
-        standing.is_some_and(|s| s.decide(&terms, Category::PrintTime, TODAY, TODAY).is_ok())
-    })?;
-    say(&format!(
-        "  memory                           {ours:>12} bytes a subject; HashMap of standings {peer}"
-    ));
-    say(&format!(
-        "  permit look-ups                  {ours_rate:>12.0} a CPU-second; HashMap of standings {peer_rate:.0}; ratio {:.2}",
-        ours_rate / peer_rate
-    ));
+    let (bytes, rate) = match held {
+        Held::Index => {
+            let mut index = Index::default();
+            for number in 0..count {
+                index.put(u64::from(number), &make(number), &terms);
+            }
+            let bytes = resident().saturating_sub(before);
+            let permitted = |subject| {
+                let slot = index.slot(subject);
+                let decided = slot.and_then(|slot| index.decide(slot, ASKED, TODAY, TODAY));
+                decided.is_some_and(|decided| decided.is_ok())
+            };
+            (bytes, lookups(&subjects, permitted)?)
+        }
+        Held::Map => {
+            let entry = |number| (make(number).subject(), make(number));
+            let map: HashMap<SubjectId, Standing> = (0..count).map(entry).collect();
+            let bytes = resident().saturating_sub(before);
+            let permitted = |subject| {
+                let standing = map.get(&subject);
+                standing.is_some_and(|held| held.decide(&terms, ASKED, TODAY, TODAY).is_ok())
+            };
+            (bytes, lookups(&subjects, permitted)?)
+        }
+    };
+    say(&format!("{} {rate}", each(bytes, count)));
     Ok(())
 }
 

@@ -137,18 +137,19 @@ impl Book {
         let read = |text: &String| Policy::read(text).map_err(|_unusable| unreadable(POLICIES));
         let policies: Vec<Policy> = texts.values().map(read).collect::<Result<_, _>>()?;
         let terms = Arc::new(Terms::of(&policies));
+        self.0.index.write().unwrap_or_else(PoisonError::into_inner).heed(&terms);
         *self.0.terms.write().unwrap_or_else(PoisonError::into_inner) = terms;
         Ok(())
     }
 
     /// Opens every subject once. A subject whose key is gone is none.
     pub(crate) fn load_index(&self) -> Result<(), BookError> {
-        let mut index = Index::default();
+        let (mut index, terms) = (Index::default(), self.terms());
         let table = self.0.db.begin_read()?.open_table(SUBJECTS)?;
         for entry in table.iter()? {
             let (slot, sealed) = entry?;
             if let Some(held) = Held::open(&self.0.keyring, slot.value(), sealed.value())? {
-                index.put(slot.value(), &held.standing);
+                index.put(slot.value(), &held.standing, &terms);
             }
         }
         *self.0.index.write().unwrap_or_else(PoisonError::into_inner) = index;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
-use imprimatur_consent::standing::{Grant, Restriction, Standing};
+use imprimatur_consent::standing::{Restriction, Standing, within};
 use imprimatur_consent::{Category, Denial, Digest, PrincipalId, SubjectId, Terms};
 use imprimatur_runtime::UtcDate;
 
@@ -36,7 +36,16 @@ struct Group {
     categories: u16,
     policy: u16,
     since: u16,
-    renewed: u16,
+    /// The first day after the validity of the last yes.
+    ends: u16,
+}
+
+/// What later policies say of grants under this one.
+#[derive(Debug)]
+struct Agreed {
+    policy: Digest,
+    /// The first day on which a later policy that asks for more has ended a category; by number.
+    overtaken: [u16; 12],
 }
 
 #[derive(Debug)]
@@ -67,7 +76,7 @@ pub struct Index {
     chunks: Vec<Box<[Option<Entry>]>>,
     by_subject: HashTable<u32>,
     by_recovery: HashTable<u32>,
-    policies: Vec<Digest>,
+    policies: Vec<Agreed>,
     hasher: RandomState,
 }
 
@@ -97,15 +106,12 @@ impl Index {
     /// What is known of the subject in a slot.
     pub fn at(&self, slot: u64) -> Option<Known> {
         let entry = self.entry(u32::try_from(slot).ok()?)?;
+        let agreed = self.policies.get(usize::from(entry.policy));
         Some(Known {
             slot,
             public_key: entry.public_key,
             principal: entry.principal,
-            policy: self
-                .policies
-                .get(usize::from(entry.policy))
-                .copied()
-                .unwrap_or(Digest([0; 32])),
+            policy: agreed.map_or(Digest([0; 32]), |agreed| agreed.policy),
             ended: entry.ended,
         })
     }
@@ -123,10 +129,10 @@ impl Index {
         self.by_recovery.iter_hash(hash).filter(|slot| is(slot)).map(|&s| u64::from(s)).collect()
     }
 
-    /// Whether a section may be kept; `None` when the slot holds no subject.
+    /// Whether a section may be kept; `None` when the slot holds no subject. The same rule as
+    /// [`Standing::decide`], without a calendar on the way.
     pub fn decide(
         &self,
-        terms: &Terms,
         slot: u64,
         category: Category,
         date: UtcDate,
@@ -138,14 +144,22 @@ impl Index {
         if entry.restricted_until != 0 && today.0 <= entry.restricted_until {
             return Some(Err(Denial::Restricted));
         }
-        Some(self.grant(group).decide(terms, category, date, today))
+        let since = UtcDate(u32::from(group.since));
+        Some(within(since, self.ends(group, category), date, today))
+    }
+
+    /// Notes what newly published policies say of grants under older ones.
+    pub fn heed(&mut self, terms: &Terms) {
+        for agreed in &mut self.policies {
+            *agreed = Agreed::of(agreed.policy, terms);
+        }
     }
 
     /// Slots with a grant whose time is over.
-    pub fn lapsing(&self, terms: &Terms, today: UtcDate) -> Vec<u64> {
+    pub fn lapsing(&self, today: UtcDate) -> Vec<u64> {
         let over = |entry: &Entry, category| {
-            let grant = entry.groups.of(category).map(|group| self.grant(group));
-            grant.is_some_and(|grant| grant.ends(terms, category) <= today)
+            let group = entry.groups.of(category);
+            group.is_some_and(|group| self.ends(group, category) <= today)
         };
         let any = |entry: &Entry| Category::ALL.into_iter().any(|category| over(entry, category));
         self.entries().filter(|(_, entry)| !entry.ended && any(entry)).map(|(s, _)| s).collect()
@@ -166,20 +180,17 @@ impl Index {
         self.by_subject.iter().filter_map(|&slot| Some((u64::from(slot), self.entry(slot)?)))
     }
 
-    fn grant(&self, group: Group) -> Grant {
-        let policy = self.policies.get(usize::from(group.policy));
-        Grant {
-            since: UtcDate(u32::from(group.since)),
-            renewed: UtcDate(u32::from(group.renewed)),
-            policy: policy.copied().unwrap_or(Digest([0; 32])),
-        }
+    fn ends(&self, group: Group, category: Category) -> UtcDate {
+        let agreed = self.policies.get(usize::from(group.policy));
+        let overtaken = agreed.and_then(|agreed| agreed.overtaken.get(place(category)));
+        UtcDate(u32::from(overtaken.map_or(0, |overtaken| group.ends.min(*overtaken))))
     }
 
     /// Puts a standing into its slot.
-    pub fn put(&mut self, slot: u64, standing: &Standing) {
+    pub fn put(&mut self, slot: u64, standing: &Standing, terms: &Terms) {
         let Ok(slot) = u32::try_from(slot) else { return };
         self.remove(u64::from(slot));
-        let entry = self.compact(standing);
+        let entry = self.compact(standing, terms);
         let (subject, recovery) = (entry.subject, entry.recovery);
         let place = usize::try_from(slot).unwrap_or(usize::MAX);
         while self.chunks.len() <= place / CHUNK {
@@ -225,20 +236,16 @@ impl Index {
         entry_of(&self.chunks, slot)
     }
 
-    fn compact(&mut self, standing: &Standing) -> Entry {
+    fn compact(&mut self, standing: &Standing, terms: &Terms) -> Entry {
         let mut groups: BTreeMap<(u16, u16, u16), u16> = BTreeMap::new();
         for (category, grant) in &standing.granted {
-            let key = (self.policy(grant.policy), days(grant.since), days(grant.renewed));
+            let policy = self.policy(grant.policy, terms);
+            let key = (policy, days(grant.since), days(grant.valid_until(terms)));
             *groups.entry(key).or_default() |= bit(*category);
         }
         let groups: Vec<Group> = groups
             .into_iter()
-            .map(|((policy, since, renewed), categories)| Group {
-                categories,
-                policy,
-                since,
-                renewed,
-            })
+            .map(|((policy, since, ends), categories)| Group { categories, policy, since, ends })
             .collect();
         let until = |restriction: &Restriction| restriction.until.map_or(u32::MAX, |until| until.0);
         let restrictions = [&standing.restriction, &standing.hold].into_iter().flatten();
@@ -253,19 +260,31 @@ impl Index {
                 _ => Groups::Many(Box::new(groups)),
             },
             restricted_until: restrictions.map(until).max().unwrap_or(0),
-            policy: self.policy(standing.policy),
+            policy: self.policy(standing.policy, terms),
             ended: standing.ended.is_some(),
         }
     }
 
-    fn policy(&mut self, policy: Digest) -> u16 {
-        let known = self.policies.iter().position(|known| *known == policy);
+    fn policy(&mut self, policy: Digest, terms: &Terms) -> u16 {
+        let known = self.policies.iter().position(|agreed| agreed.policy == policy);
         let place = known.unwrap_or_else(|| {
-            self.policies.push(policy);
+            self.policies.push(Agreed::of(policy, terms));
             self.policies.len() - 1
         });
         // Beyond 65,535 policies a grant names none, and permits nothing.
         u16::try_from(place).unwrap_or(u16::MAX)
+    }
+}
+
+impl Agreed {
+    fn of(policy: Digest, terms: &Terms) -> Self {
+        let mut overtaken = [0; 12];
+        for category in Category::ALL {
+            if let Some(date) = overtaken.get_mut(place(category)) {
+                *date = terms.overtaken(policy, category).map_or(u16::MAX, days);
+            }
+        }
+        Self { policy, overtaken }
     }
 }
 
@@ -285,6 +304,11 @@ fn entry_of(chunks: &[Box<[Option<Entry>]>], slot: u32) -> Option<&Entry> {
     chunks.get(place / CHUNK)?.get(place % CHUNK)?.as_ref()
 }
 
+/// The number of a category, 1 to 11.
+fn place(category: Category) -> usize {
+    usize::try_from(category.number()).unwrap_or(0)
+}
+
 fn bit(category: Category) -> u16 {
     1_u16.checked_shl(category.number().unsigned_abs()).unwrap_or(0)
 }
@@ -297,4 +321,81 @@ fn days(date: UtcDate) -> u16 {
 /// The first 8 bytes of a recovery key; 0 stands for none.
 fn tag(recovery: &[u8; 32]) -> u64 {
     recovery.first_chunk().map_or(1, |first| u64::from_le_bytes(*first).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use imprimatur_consent::Policy;
+    use imprimatur_consent::policy::{Change, STRICTEST};
+    use imprimatur_consent::standing::{Ended, Grant, Grounds};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TODAY: u32 = 20_778;
+
+    fn policies() -> Vec<Policy> {
+        let first = Policy::read(STRICTEST).unwrap();
+        let change = Change {
+            supersedes: first.hash,
+            announced: UtcDate(TODAY - 40),
+            effective: UtcDate(TODAY - 5),
+            grown: [Category::Laser, Category::Status].into(),
+        };
+        let next = Policy { hash: Digest([7; 32]), change: Some(change), ..first.clone() };
+        vec![first, next]
+    }
+
+    proptest! {
+        /// The index decides as the standing does, whatever was granted when and under what.
+        #[test]
+        fn the_index_decides_as_the_standing(
+            grants in proptest::collection::vec((0..11_usize, 0..3_usize, 0..500_u32, 0..500_u32), 0..12),
+            (owner, hold, ended) in (any::<bool>(), 0..20_u32, any::<bool>()),
+            (date, today) in (TODAY - 60..TODAY + 3, TODAY - 10..TODAY + 10),
+        ) {
+            let policies = policies();
+            let terms = Terms::of(&policies);
+            let hashes = [policies[0].hash, policies[1].hash, Digest([1; 32])];
+            let granted = grants.into_iter().map(|(category, policy, since, renewed)| {
+                let since = TODAY - since;
+                let renewed = UtcDate(since.max(TODAY - renewed));
+                let policy = hashes[policy];
+                (Category::ALL[category], Grant { since: UtcDate(since), renewed, policy })
+            });
+            let restriction = |grounds, until| {
+                Restriction { grounds, since: UtcDate(TODAY - 20), until }
+            };
+            let until = UtcDate(TODAY - 10 + hold);
+            let standing = Standing {
+                public_key: Digest([3; 32]),
+                principal: PrincipalId([4; 16]),
+                recovery: Some(Digest([5; 32])),
+                policy: hashes[0],
+                sequence: 9,
+                granted: granted.collect(),
+                past: BTreeMap::new(),
+                restriction: owner.then(|| restriction(Grounds::Owner, None)),
+                hold: (hold > 0).then(|| restriction(Grounds::Claim, Some(until))),
+                ended: None,
+            };
+            let mut index = Index::default();
+            index.put(5, &standing, &terms);
+            for category in Category::ALL {
+                let (date, today) = (UtcDate(date), UtcDate(today));
+                let expected = standing.decide(&terms, category, date, today);
+                prop_assert_eq!(index.decide(5, category, date, today), Some(expected));
+            }
+            prop_assert_eq!(index.slot(standing.subject()), Some(5));
+            prop_assert_eq!(index.recoverable(&[5; 32]), vec![5]);
+            // An ended subject is permitted nothing; a removed one is not there.
+            let over = Standing { ended: ended.then_some((Ended::Withdrawn, until)), ..standing };
+            index.put(5, &over, &terms);
+            let permitted = |category| index.decide(5, category, until, until) == Some(Ok(()));
+            prop_assert!(!ended || !Category::ALL.into_iter().any(permitted));
+            index.remove(5);
+            prop_assert_eq!((index.len(), index.at(5)), (0, None));
+            prop_assert!(index.recoverable(&[5; 32]).is_empty());
+        }
+    }
 }

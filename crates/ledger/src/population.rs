@@ -62,7 +62,7 @@ impl Txn {
     /// Subjects whose grants ended by time, with the categories: the clock records that.
     pub fn lapsed(&self, today: UtcDate) -> Result<Vec<(SubjectId, Vec<Category>)>, BookError> {
         let (terms, mut lapsed) = (self.terms(), Vec::new());
-        let suspects = self.book.index().lapsing(&terms, today);
+        let suspects = self.book.index().lapsing(today);
         for slot in suspects {
             let Some(held) = self.held(slot)? else { continue };
             let categories = held.standing.lapsed(&terms, today);

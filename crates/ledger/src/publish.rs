@@ -67,8 +67,9 @@ impl Book {
 }
 
 impl Txn {
-    /// Names a segment that is durable. One of commits enters the log with the counts of answers,
-    /// so that what was accepted and how much was refused cannot be told differently later.
+    /// Names a segment that is durable, here and in the log with the counts of answers. So neither
+    /// what is written beside a seal (place, slot, time) nor how much was refused can be told
+    /// differently later.
     ///
     /// # Errors
     /// [`BookError`].
@@ -79,11 +80,9 @@ impl Txn {
         on: UtcDate,
     ) -> Result<(), BookError> {
         self.put(SEGMENTS, segment.file.as_str(), segment)?;
-        if segment.holds == Holds::Commits {
-            let (first, last, hash) = (segment.first, segment.last, Some(segment.sha256));
-            let counts = counts.clone();
-            self.log_public(&Public::Counts { first, last, segment: hash, counts, on })?;
-        }
+        let (first, last, hash) = (segment.first, segment.last, Some(segment.sha256));
+        let counts = counts.clone();
+        self.log_public(&Public::Counts { first, last, segment: hash, counts, on })?;
         Ok(())
     }
 }

@@ -21,6 +21,8 @@ pub struct Txn {
     pub(crate) book: Arc<Inner>,
     /// Subjects that it changed, by slot; `None` when it removed one.
     changed: RefCell<BTreeMap<u64, Option<Standing>>>,
+    /// Subjects that it made or changed.
+    slots: RefCell<BTreeMap<SubjectId, u64>>,
     condemned: RefCell<Vec<u64>>,
 }
 
@@ -32,7 +34,8 @@ impl std::fmt::Debug for Txn {
 
 impl Txn {
     pub(crate) fn of(raw: redb::WriteTransaction, book: Arc<Inner>) -> Self {
-        Self { raw, book, changed: RefCell::default(), condemned: RefCell::default() }
+        let (changed, slots, condemned) = Default::default();
+        Self { raw, book, changed, slots, condemned }
     }
 
     /// Makes everything durable: drawn keys first, then the book with one fsync; then the index
@@ -44,10 +47,11 @@ impl Txn {
     pub fn commit(self) -> Result<(), BookError> {
         self.book.keyring.sync()?;
         self.raw.commit()?;
+        let terms = self.book.terms();
         let mut index = self.book.index.write().unwrap_or_else(PoisonError::into_inner);
         for (slot, standing) in self.changed.into_inner() {
             match standing {
-                Some(standing) => index.put(slot, &standing),
+                Some(standing) => index.put(slot, &standing, &terms),
                 None => index.remove(slot),
             }
         }
@@ -66,15 +70,10 @@ impl Txn {
 
     /// The slot of a subject, with what this transaction changed.
     pub(crate) fn slot(&self, subject: SubjectId) -> Option<u64> {
-        let changed = self.changed.borrow();
-        let is = |standing: &Option<Standing>| {
-            standing.as_ref().is_some_and(|standing| standing.subject() == subject)
-        };
-        let new = changed.iter().find(|(_, standing)| is(standing)).map(|(&slot, _)| slot);
-        new.or_else(|| {
-            let known = self.book.index().slot(subject);
-            known.filter(|slot| !matches!(changed.get(slot), Some(None)))
-        })
+        let known = self.slots.borrow().get(&subject).copied();
+        let slot = known.or_else(|| self.book.index().slot(subject))?;
+        let removed = matches!(self.changed.borrow().get(&slot), Some(None));
+        (!removed).then_some(slot)
     }
 
     /// What is known of a subject, with what this transaction changed.
@@ -100,12 +99,11 @@ impl Txn {
         date: UtcDate,
         today: UtcDate,
     ) -> Result<(), Denial> {
-        let terms = self.terms();
         match self.changed.borrow().get(&slot) {
             Some(None) => Err(Denial::NoGrant),
-            Some(Some(standing)) => standing.decide(&terms, category, date, today),
+            Some(Some(standing)) => standing.decide(&self.terms(), category, date, today),
             None => {
-                let decided = self.book.index().decide(&terms, slot, category, date, today);
+                let decided = self.book.index().decide(slot, category, date, today);
                 decided.unwrap_or(Err(Denial::NoGrant))
             }
         }
@@ -130,6 +128,7 @@ impl Txn {
     pub(crate) fn hold(&self, slot: u64, held: &Held) -> Result<(), BookError> {
         let sealed = held.seal(&self.book.keyring, slot)?;
         self.raw.open_table(SUBJECTS)?.insert(slot, sealed.as_slice())?;
+        self.slots.borrow_mut().insert(held.standing.subject(), slot);
         self.changed.borrow_mut().insert(slot, Some(held.standing.clone()));
         Ok(())
     }
