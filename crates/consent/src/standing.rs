@@ -78,6 +78,24 @@ pub struct Grant {
     pub policy: Digest,
 }
 
+/// Whether a section in a record of this date may be kept today, under a grant that holds from one
+/// day to before another.
+///
+/// # Errors
+/// [`Denial`]: it may not.
+pub fn within(since: UtcDate, ends: UtcDate, date: UtcDate, today: UtcDate) -> Result<(), Denial> {
+    if ends <= date.max(today) {
+        return Err(Denial::Expired);
+    }
+    if date < since {
+        return Err(Denial::BeforeGrant);
+    }
+    // A device's clock may be ahead of the collector's around midnight.
+    let future = date.0 > today.0.saturating_add(1);
+    let old = today.0.saturating_sub(date.0) > OLDEST_RECORD_DAYS;
+    if future || old { Err(Denial::DateOutOfRange) } else { Ok(()) }
+}
+
 impl Grant {
     /// Whether a section in a record of this date may be kept today under this grant alone.
     ///
@@ -90,24 +108,21 @@ impl Grant {
         date: UtcDate,
         today: UtcDate,
     ) -> Result<(), Denial> {
-        if self.ends(terms, category) <= date.max(today) {
-            return Err(Denial::Expired);
-        }
-        if date < self.since {
-            return Err(Denial::BeforeGrant);
-        }
-        // A device's clock may be ahead of the collector's around midnight.
-        let future = date.0 > today.0.saturating_add(1);
-        let old = today.0.saturating_sub(date.0) > OLDEST_RECORD_DAYS;
-        if future || old { Err(Denial::DateOutOfRange) } else { Ok(()) }
+        within(self.since, self.ends(terms, category), date, today)
     }
 
     /// The first day on which it holds no more; day 0 when its policy is not known.
     pub fn ends(&self, terms: &Terms, category: Category) -> UtcDate {
-        let Some(policy) = terms.policy(self.policy) else { return UtcDate(0) };
-        let validity = months_after(self.renewed, u32::from(policy.validity_months));
         let overtaken = terms.overtaken(self.policy, category);
+        let validity = self.valid_until(terms);
         overtaken.map_or(validity, |overtaken| validity.min(overtaken))
+    }
+
+    /// The first day after the validity of the last yes, whatever later policies say; day 0 when its
+    /// policy is not known.
+    pub fn valid_until(&self, terms: &Terms) -> UtcDate {
+        let Some(policy) = terms.policy(self.policy) else { return UtcDate(0) };
+        months_after(self.renewed, u32::from(policy.validity_months))
     }
 }
 
