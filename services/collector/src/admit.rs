@@ -23,6 +23,9 @@ pub struct Admitted {
 /// Why a batch is refused, and the categories that are to blame.
 type Refusal = (RefusalReason, BTreeSet<Category>);
 
+/// Reasons that concern the whole batch: the first of these stands before all others.
+const OF_ALL: [RefusalReason; 2] = [RefusalReason::Restricted, RefusalReason::DateOutOfRange];
+
 /// Decides on an authenticated frame and writes everything that follows from it.
 ///
 /// # Errors
@@ -45,8 +48,13 @@ pub fn admit(
         Repeat::TooOld => return Ok(refuse(RefusalReason::TooOld, &BTreeSet::new())),
         Repeat::New => {}
     }
-    let Some(open) = txn.open_batch(subject, sequence, frame, now)? else {
-        return Ok(refuse(RefusalReason::Unauthenticated, &BTreeSet::new()));
+    let Some(open) = txn.open_batch(subject, sequence, frame, now) else {
+        // A subject that ended has no grant; one that is unknown is nobody.
+        let (reason, categories) = match txn.standing(subject)? {
+            Some(_ended) => (RefusalReason::NoGrant, categories(inspected)),
+            None => (RefusalReason::Unauthenticated, BTreeSet::new()),
+        };
+        return Ok(refuse(reason, &categories));
     };
     let admitted = match append_all(&open, inspected, now.date()) {
         Ok(()) => {
@@ -68,14 +76,11 @@ fn append_all(open: &OpenBatch<'_>, inspected: &Inspected, today: UtcDate) -> Re
     if inspected.contract != Digest(contract().hash()) {
         return Err((RefusalReason::ContractUnsupported, BTreeSet::new()));
     }
-    if inspected.policy != open.standing().policy {
+    if inspected.policy != open.policy() {
         return Err((RefusalReason::PolicyMismatch, BTreeSet::new()));
     }
-    let mut denied: Option<Refusal> = None;
-    let mut deny = |denial: Denial, category| {
-        let (_, categories) = denied.get_or_insert_with(|| (reason(denial), BTreeSet::new()));
-        categories.insert(category);
-    };
+    let mut denied: Vec<(RefusalReason, Category)> = Vec::new();
+    let mut deny = |denial: Denial, category| denied.push((reason(denial), category));
     if inspected.identity_tag.is_some() {
         // Nothing reads the tag yet, so nothing stores it, and the permit goes unused.
         if let Err(denial) = open.permit(Category::Identity, today) {
@@ -95,13 +100,24 @@ fn append_all(open: &OpenBatch<'_>, inspected: &Inspected, today: UtcDate) -> Re
             }
         }
     }
-    match denied {
-        Some((RefusalReason::DateOutOfRange, _)) => {
-            Err((RefusalReason::DateOutOfRange, BTreeSet::new()))
-        }
-        Some(refusal) => Err(refusal),
-        None => Ok(()),
+    refusal(&denied).map_or(Ok(()), Err)
+}
+
+/// One reason for a batch, with the categories that it concerns; others come to light when the rest
+/// is offered again.
+fn refusal(denied: &[(RefusalReason, Category)]) -> Option<Refusal> {
+    let (first, _) = *denied.first()?;
+    let of_all = OF_ALL.into_iter().find(|&reason| denied.iter().any(|&(why, _)| why == reason));
+    if let Some(reason) = of_all {
+        return Some((reason, BTreeSet::new()));
     }
+    let concerned = denied.iter().filter(|&&(why, _)| why == first);
+    Some((first, concerned.map(|&(_, category)| category).collect()))
+}
+
+fn categories(inspected: &Inspected) -> BTreeSet<Category> {
+    let sections = inspected.records.iter().flat_map(|record| &record.sections);
+    sections.map(|section| section.category).collect()
 }
 
 fn reason(denial: Denial) -> RefusalReason {
@@ -109,6 +125,8 @@ fn reason(denial: Denial) -> RefusalReason {
         Denial::NoGrant => RefusalReason::NoGrant,
         Denial::BeforeGrant => RefusalReason::BeforeGrant,
         Denial::DateOutOfRange => RefusalReason::DateOutOfRange,
+        Denial::Restricted => RefusalReason::Restricted,
+        Denial::Expired => RefusalReason::Expired,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use imprimatur_consent::{Category, Digest, Domain, SigningSeed, Standing, SubjectId};
+use imprimatur_ledger::{Logged, Proof};
 use imprimatur_proto::consent::v1::{Receipt, ReceiptStatus, SignedReceipt};
 use imprimatur_proto::ingest::v1::{Outcome, RefusalReason, SignedVerdict, Verdict};
 use imprimatur_proto::{canonical, contract};
@@ -74,17 +75,31 @@ impl Signer {
     /// The receipt of a consent event.
     pub fn receipt(&self, about: &ReceiptFor<'_>) -> Vec<u8> {
         let granted = about.standing.map(|standing| standing.granted.keys());
-        let receipt = canonical::encode(&Receipt {
+        let plain = Receipt {
             subject: about.subject.0.to_vec(),
             sequence: about.sequence,
             event_hash: about.event.0.to_vec(),
             status: about.status.into(),
-            log_index: about.position,
             recorded_date: about.date.0,
             granted: granted.into_iter().flatten().map(|category| category.number()).collect(),
             contract_hash: contract().hash().to_vec(),
             ..Receipt::default()
-        });
+        };
+        let receipt = match about.proven {
+            None => plain,
+            Some(proven) => Receipt {
+                log_index: proven.logged.leaf + 1,
+                event_signature: proven.signature.to_vec(),
+                nonce: proven.logged.nonce.0.to_vec(),
+                checkpoint: proven.proof.checkpoint.clone().into_bytes(),
+                inclusion_proof: proven.proof.inclusion.clone(),
+                consistency_proof: proven.proof.consistency.clone(),
+                log_key: proven.log_key.to_vec(),
+                valid_until: proven.valid_until.map_or(0, |date| date.0),
+                ..plain
+            },
+        };
+        let receipt = canonical::encode(&receipt);
         let signature = self.0.sign(Domain::Receipt, &receipt);
         canonical::encode(&SignedReceipt { receipt, signature })
     }
@@ -107,12 +122,27 @@ pub struct ReceiptFor<'a> {
     pub event: Digest,
     /// What became of it.
     pub status: ReceiptStatus,
-    /// Its position; 0 when nothing was recorded.
-    pub position: u64,
     /// Today.
     pub date: UtcDate,
     /// The standing after it.
     pub standing: Option<&'a Standing>,
+    /// Its proofs; `None` when nothing was recorded.
+    pub proven: Option<&'a Proven<'a>>,
+}
+
+/// The proofs of a recorded event: whoever holds them needs nobody to believe it.
+#[derive(Clone, Debug)]
+pub struct Proven<'a> {
+    /// Where it was recorded.
+    pub logged: Logged,
+    /// That it is in the log, and that the log is the one that was seen before.
+    pub proof: Proof,
+    /// The device's signature on the event.
+    pub signature: &'a [u8],
+    /// The key that signs checkpoints.
+    pub log_key: [u8; 32],
+    /// When the first of the granted categories ends unless it is renewed.
+    pub valid_until: Option<UtcDate>,
 }
 
 /// The name of a refusal reason in counters, logs and pages, for example `no_grant`.

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use imprimatur_lake::Lake;
 use imprimatur_ledger::{Book, Token};
 use imprimatur_proto::DESCRIPTORS;
 use imprimatur_proto::ingest::v1::collector_service_server::CollectorServiceServer;
 use imprimatur_runtime::{Clock, durable};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +19,12 @@ use crate::answer::Signer;
 use crate::config::CollectorSettings;
 use crate::control;
 use crate::error::CollectorError;
-use crate::publisher::Publisher;
-use crate::service::Door;
+use crate::offered::Offered;
+use crate::operator::Operator;
+use crate::publisher::{Publisher, Stores, lake_error};
+use crate::rights::challenge::Challenges;
+use crate::rights::reading::Readings;
+use crate::service::{Door, READINGS};
 use crate::tally::Tally;
 use crate::writer::{QUEUE, Writer};
 
@@ -33,10 +38,8 @@ const STREAMS_END_WITHIN: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Collector {
     settings: CollectorSettings,
-    book: Arc<Book>,
-    signer: Arc<Signer>,
-    tally: Arc<Tally>,
-    clock: Arc<dyn Clock>,
+    stores: Stores,
+    offered: Arc<Offered>,
     publisher: Publisher,
 }
 
@@ -47,7 +50,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// The public key that agents pin.
     pub public_key: [u8; 32],
-    book: Arc<Book>,
+    book: Book,
     ended: JoinHandle<Result<(), CollectorError>>,
 }
 
@@ -63,17 +66,14 @@ impl Collector {
         durable::private_folder(&settings.data)
             .map_err(|source| CollectorError::Path { path: settings.data.clone(), source })?;
         let signer = Arc::new(Signer::open(&settings.key())?);
-        let book = Arc::new(Book::open(&settings.book())?);
+        let book = Book::open(&settings.data)?;
         book.label(settings.synthetic)?;
-        let tally = Arc::new(Tally::default());
-        let publisher = Publisher::open(
-            &settings,
-            Arc::clone(&book),
-            &signer,
-            Arc::clone(&tally),
-            Arc::clone(&clock),
-        )?;
-        Ok(Self { settings, book, signer, tally, clock, publisher })
+        let (tally, readings) = (Arc::new(Tally::default()), Arc::new(Readings::default()));
+        let published = settings.published();
+        let offered = Offered::open(&book, &settings.policies, published, clock.now())?;
+        let stores = Stores { book, signer, readings, tally, clock };
+        let publisher = Publisher::open(&settings, stores.clone())?;
+        Ok(Self { settings, stores, offered: Arc::new(offered), publisher })
     }
 
     /// Listens and works until `stop`.
@@ -85,7 +85,7 @@ impl Collector {
         let listen = |source| CollectorError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (public_key, book) = (self.signer.public(), Arc::clone(&self.book));
+        let (public_key, book) = (self.stores.signer.public(), self.stores.book.clone());
         tracing::info!(%address, "the collector listens");
         let ended = tokio::spawn(self.serve(listener, stop));
         Ok(Running { address, public_key, book, ended })
@@ -97,13 +97,30 @@ impl Collector {
         stop: CancellationToken,
     ) -> Result<(), CollectorError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = Writer {
-            book: Arc::clone(&self.book),
-            signer: Arc::clone(&self.signer),
-            offered: self.settings.policies.iter().map(|policy| policy.hash).collect(),
-            tally: Arc::clone(&self.tally),
-            clock: Arc::clone(&self.clock),
+        let Stores { book, signer, readings, tally, clock } = self.stores.clone();
+        let challenges = Arc::new(Challenges::new()?);
+        let lake = Lake::open(self.settings.lake()).map_err(lake_error)?;
+        let operator = Operator {
+            book: book.clone(),
+            lake: lake.clone(),
+            offered: Arc::clone(&self.offered),
+            readings: Arc::clone(&readings),
+            clock: Arc::clone(&clock),
         };
+        let door = Door {
+            book: book.clone(),
+            lake,
+            signer: Arc::clone(&signer),
+            challenges: Arc::clone(&challenges),
+            readings: Arc::clone(&readings),
+            reading: Arc::new(Semaphore::new(READINGS)),
+            tally: Arc::clone(&tally),
+            clock: Arc::clone(&clock),
+            jobs,
+            stop: stop.clone(),
+        };
+        let offered = self.offered;
+        let writer = Writer { book, signer, offered, challenges, readings, tally, clock };
         // A writer that failed stops the rest; the process ends and a restart recovers.
         let failed = stop.clone();
         let writer = tokio::task::spawn_blocking(move || {
@@ -111,17 +128,9 @@ impl Collector {
             failed.cancel();
             ended
         });
-        let door = Door {
-            book: Arc::clone(&self.book),
-            signer: Arc::clone(&self.signer),
-            tally: Arc::clone(&self.tally),
-            clock: Arc::clone(&self.clock),
-            jobs,
-            stop: stop.clone(),
-        };
         let socket = control::listen(&self.settings.data)?;
-        let (data, book) = (self.settings.data.clone(), Arc::clone(&self.book));
-        let operator = tokio::spawn(control::serve(data, socket, book, stop.clone()));
+        let data = self.settings.data.clone();
+        let operator = tokio::spawn(control::serve(data, socket, operator, stop.clone()));
         let every = self.settings.publish_every;
         let (publisher, failed) = (self.publisher, stop.clone());
         let publishing = tokio::spawn(async move {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use imprimatur_consent::Policy;
+use imprimatur_consent::policy::STRICTEST;
 
 /// Settings of one collector.
 #[derive(Clone, Debug)]
@@ -13,8 +13,9 @@ pub struct CollectorSettings {
     pub listen: SocketAddr,
     /// Folder of the book, the key, the lake and the evidence.
     pub data: PathBuf,
-    /// The policies to which consent is taken; at least one.
-    pub policies: Vec<Policy>,
+    /// The texts of the policies to which consent is taken, beside those in `policies` below the
+    /// data; at least one.
+    pub policies: Vec<String>,
     /// Longest wait before committed batches are published to the lake.
     pub publish_every: Duration,
     /// Whether the rows come from a synthetic fleet: labelled so in the catalogue.
@@ -23,22 +24,24 @@ pub struct CollectorSettings {
 
 impl CollectorSettings {
     /// A collector on a free loopback port with the shipped policy and a publication each second.
-    ///
-    /// # Errors
-    /// Never with the shipped policy; a changed one may not parse.
-    pub fn local(data: PathBuf) -> Result<Self, imprimatur_consent::PolicyError> {
-        Ok(Self {
+    pub fn local(data: PathBuf) -> Self {
+        Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data,
-            policies: vec![Policy::read(imprimatur_consent::policy::STRICTEST)?],
+            policies: vec![STRICTEST.to_owned()],
             publish_every: Duration::from_secs(1),
             synthetic: false,
-        })
+        }
     }
 
-    /// The book's file.
-    pub fn book(&self) -> PathBuf {
-        self.data.join("book.redb")
+    /// The folder of the policies that were published.
+    pub fn published(&self) -> PathBuf {
+        self.data.join("policies")
+    }
+
+    /// The folder of the log's tiles and checkpoint.
+    pub fn log(&self) -> PathBuf {
+        self.data.join("log")
     }
 
     /// The folder of the lake: Parquet files and the catalogue.

@@ -1,30 +1,33 @@
 //! The collector's own door for its operator: a Unix socket that only the owner may open.
 //!
 //! The book belongs to one process. While a collector runs, other commands ask it here: one JSON
-//! object a line in, one out. Requests: `{"enrol":N}` gives `{"tokens":[..]}`, `{"counts":{}}`
-//! gives `{"counts":{..}}`; what cannot be done gives `{"refused":".."}`.
+//! object a line in ([`Ask`]), one out ([`Told`]); what cannot be done gives `{"refused":".."}`.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use imprimatur_ledger::Book;
+use imprimatur_consent::SubjectId;
+use imprimatur_ledger::Backup;
+use imprimatur_ledger::register::Entry;
+use imprimatur_runtime::UtcDate;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::CollectorError;
+use crate::operator::{Act, Acted, Operator, Published};
 
-/// Longest line, bytes; 1,000 tokens fit.
+/// Longest line, bytes; 1,000 tokens or a policy fit. The register of requests comes in one line, so
+/// the command takes more.
 const LINE_BYTES_MAX: u64 = 128 << 10;
 
-/// Longest conversation; a command that says nothing must not keep others waiting.
-const TALK_WITHIN: Duration = Duration::from_secs(10);
+/// Longest line that a command takes from its own collector, bytes.
+const TOLD_BYTES_MAX: u64 = 64 << 20;
 
-/// Most tokens drawn at once.
-pub const TOKENS_MAX: u32 = 1000;
+/// Longest wait for a request; a command that says nothing must not keep others waiting.
+const TALK_WITHIN: Duration = Duration::from_secs(10);
 
 /// What an operator may ask.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -34,6 +37,32 @@ pub enum Ask {
     Enrol(u32),
     /// Answers given so far.
     Counts {},
+    /// Act on a subject.
+    Subject {
+        /// Which.
+        subject: SubjectId,
+        /// How.
+        act: Act,
+    },
+    /// The register of requests.
+    Requests {
+        /// Only those that should have been finished.
+        overdue: bool,
+    },
+    /// Close the complaint of this number, which was answered.
+    Answer(u64),
+    /// Publish a policy.
+    Publish {
+        /// Its text.
+        text: String,
+    },
+    /// Make a backup.
+    BackUp {
+        /// In this new folder.
+        to: PathBuf,
+    },
+    /// The inventory of backups.
+    Backups {},
 }
 
 /// What the collector says.
@@ -44,6 +73,23 @@ pub enum Told {
     Tokens(Vec<String>),
     /// Answers by outcome and reason.
     Counts(BTreeMap<String, u64>),
+    /// What became of an act.
+    Acted(Acted),
+    /// The register of requests.
+    Requests {
+        /// Its entries, by number.
+        requests: Vec<Entry>,
+        /// The collector's date.
+        today: UtcDate,
+    },
+    /// The complaint that was closed.
+    Answered(Entry),
+    /// The policy that was published.
+    Published(Published),
+    /// The backup that was made.
+    BackedUp(Backup),
+    /// Backups by id: when each was made, and when it must be gone.
+    Backups(BTreeMap<String, (UtcDate, UtcDate)>),
     /// It could not be done, and why.
     Refused(String),
 }
@@ -51,20 +97,6 @@ pub enum Told {
 /// The socket's path.
 pub fn socket(data: &Path) -> PathBuf {
     data.join("collector.sock")
-}
-
-/// Answers a request from the book.
-pub fn answer(book: &Book, ask: &Ask) -> Told {
-    let told = match ask {
-        Ask::Enrol(count) if *count == 0 || *count > TOKENS_MAX => {
-            return Told::Refused(format!("1 to {TOKENS_MAX} tokens can be drawn at once"));
-        }
-        Ask::Enrol(count) => book
-            .issue_tokens(*count)
-            .map(|tokens| Told::Tokens(tokens.iter().map(ToString::to_string).collect())),
-        Ask::Counts {} => book.counts().map(Told::Counts),
-    };
-    told.unwrap_or_else(|error| Told::Refused(error.to_string()))
 }
 
 /// Listens on the socket; a stale one of a process that ended is replaced.
@@ -87,7 +119,7 @@ pub fn listen(data: &Path) -> Result<UnixListener, CollectorError> {
 pub async fn serve(
     data: PathBuf,
     listener: UnixListener,
-    book: Arc<Book>,
+    operator: Operator,
     stop: CancellationToken,
 ) {
     loop {
@@ -101,10 +133,9 @@ pub async fn serve(
             },
             () = stop.cancelled() => break,
         };
-        let conversation = tokio::time::timeout(TALK_WITHIN, converse(stream, Arc::clone(&book)));
         tokio::select! {
-            talked = conversation => {
-                if !matches!(talked, Ok(Ok(()))) {
+            talked = converse(stream, operator.clone()) => {
+                if talked.is_err() {
                     tracing::debug!("the operator's command went away");
                 }
             }
@@ -116,19 +147,20 @@ pub async fn serve(
     }
 }
 
-async fn converse(stream: UnixStream, book: Arc<Book>) -> std::io::Result<()> {
+async fn converse(stream: UnixStream, operator: Operator) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(reader.take(LINE_BYTES_MAX)).read_line(&mut line).await?;
+    let mut reader = BufReader::new(reader.take(LINE_BYTES_MAX));
+    tokio::time::timeout(TALK_WITHIN, reader.read_line(&mut line)).await??;
     let told = match serde_json::from_str::<Ask>(&line) {
-        Ok(ask) => tokio::task::spawn_blocking(move || answer(&book, &ask))
+        Ok(ask) => tokio::task::spawn_blocking(move || operator.answer(&ask))
             .await
             .unwrap_or_else(|_panicked| Told::Refused("the collector failed".to_owned())),
         Err(error) => Told::Refused(format!("not a request: {error}")),
     };
     let mut line = serde_json::to_vec(&told)?;
     line.push(b'\n');
-    writer.write_all(&line).await
+    tokio::time::timeout(TALK_WITHIN, writer.write_all(&line)).await?
 }
 
 /// Asks the collector of this data folder; `None` when none runs.
@@ -142,6 +174,6 @@ pub async fn ask(data: &Path, ask: &Ask) -> std::io::Result<Option<Told>> {
     line.push(b'\n');
     writer.write_all(&line).await?;
     let mut told = String::new();
-    BufReader::new(reader.take(LINE_BYTES_MAX)).read_line(&mut told).await?;
+    BufReader::new(reader.take(TOLD_BYTES_MAX)).read_line(&mut told).await?;
     Ok(Some(serde_json::from_str(&told)?))
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use imprimatur_ledger::BookError;
+use imprimatur_ledger::{BackupError, BookError, PublishError};
 
 /// A collector that cannot start or go on. Report it and end the process.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,21 @@ pub enum CollectorError {
     /// Evidence cannot be written.
     #[error("evidence cannot be written")]
     Evidence(#[from] imprimatur_ledger::segments::SegmentError),
+    /// A policy cannot be offered. Correct it, or start without it.
+    #[error("`{}` cannot be offered", path.display())]
+    Policy {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: PublishError,
+    },
+    /// The log's folder cannot be written.
+    #[error("the log cannot be published")]
+    Log(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A backup cannot be restored.
+    #[error("the backup was not restored; let no collector start in this folder")]
+    Restore(#[from] BackupError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}; is another process using it?")]
     Listen {

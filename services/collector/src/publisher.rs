@@ -1,139 +1,178 @@
-//! The publisher: moves committed records from the journal into the lake, and evidence beside it.
+//! The publisher: moves committed records from the journal into the lake, finishes erasures and
+//! rectifications, lets what is too old go, and writes the evidence of all of it.
 //!
-//! Files are written whole and durable before one transaction takes the records out of the journal
-//! and the files into the catalogue. A crash in between leaves files that no catalogue names; the
-//! next start sweeps them and publishes the same records again. The publisher's only input is
-//! committed rows.
+//! The order of every change: files are written whole and durable, one transaction takes them into
+//! the book's catalogue and the old ones out, `catalogue.json` is swapped, old files are swept. A
+//! crash in between leaves files that no catalogue names; the next publication sweeps them and does
+//! the rest again. The publisher's only input is committed rows.
+
+mod evidence;
+mod tasks;
+mod upkeep;
 
 use std::sync::Arc;
 
 use imprimatur_consent::Digest;
 use imprimatur_lake::{Catalogue, Exclusion, FileEntry, Lake, Row};
-use imprimatur_ledger::segments::{Manifest, Segments};
 use imprimatur_ledger::{Book, JournalRecord};
-use imprimatur_runtime::Clock;
+use imprimatur_log::TileWriter;
+use imprimatur_runtime::{Clock, UtcDate};
 
 use crate::answer::Signer;
 use crate::config::CollectorSettings;
 use crate::error::CollectorError;
+use crate::rights::reading::Readings;
 use crate::tally::Tally;
 
 /// Batches moved in one publication; bounds its memory.
 const BATCHES: usize = 4096;
 
+/// What a publisher works with.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// The book.
+    pub book: Book,
+    /// The collector's key.
+    pub signer: Arc<Signer>,
+    /// Pages that were read, which an erasure forgets.
+    pub readings: Arc<Readings>,
+    /// Counters.
+    pub tally: Arc<Tally>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// Moves committed records into the lake.
 #[derive(Debug)]
 pub struct Publisher {
-    book: Arc<Book>,
+    stores: Stores,
     lake: Lake,
-    segments: Segments,
-    tally: Arc<Tally>,
-    clock: Arc<dyn Clock>,
-    collector_key: Digest,
+    log: TileWriter,
+    evidence: std::path::PathBuf,
     synthetic: bool,
-    /// Newest position in the last publication.
-    told: Option<u64>,
+    /// What the last publication told.
+    told: Option<Told>,
+    /// The last day of which the clock's duties are done.
+    kept: Option<UtcDate>,
     /// Whether the last publication broke off; it may have left files.
     unfinished: bool,
 }
 
+/// The state that a publication tells: while it stays the same there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    position: u64,
+    log_size: u64,
+    on: UtcDate,
+}
+
 impl Publisher {
-    /// Opens lake and evidence. The first publication removes what a crash left behind.
+    /// Opens lake, evidence and log. The first publication removes what a crash left behind.
     ///
     /// # Errors
     /// [`CollectorError`] names the file or folder.
-    pub fn open(
-        settings: &CollectorSettings,
-        book: Arc<Book>,
-        signer: &Signer,
-        tally: Arc<Tally>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, CollectorError> {
+    pub fn open(settings: &CollectorSettings, stores: Stores) -> Result<Self, CollectorError> {
         let lake = Lake::open(settings.lake()).map_err(lake_error)?;
-        let segments = Segments::open(&settings.evidence())?;
-        let (collector_key, synthetic) = (Digest(signer.public()), settings.synthetic);
-        let (told, unfinished) = (None, true);
-        Ok(Self { book, lake, segments, tally, clock, collector_key, synthetic, told, unfinished })
+        let log = TileWriter::open(&settings.log(), &stores.book.log_public_key());
+        let log = log.map_err(|error| CollectorError::Log(Box::new(error)))?;
+        let (evidence, synthetic) = (settings.evidence(), settings.synthetic);
+        let (told, kept, unfinished) = (None, None, true);
+        Ok(Self { stores, lake, log, evidence, synthetic, told, kept, unfinished })
     }
 
-    /// Removes lake files that the book does not name.
-    fn sweep(&self) -> Result<(), CollectorError> {
-        let files: Vec<FileEntry> = self.book.files()?;
-        let known = Catalogue { files, ..Catalogue::empty(self.clock.now()) };
-        let swept = self.lake.sweep(&known).map_err(lake_error)?;
-        if swept > 0 {
-            tracing::warn!(files = swept, "removed lake files of an unfinished publication");
-        }
-        Ok(())
-    }
-
-    /// Publishes what was committed since the last time; gives the number of rows.
+    /// Publishes what changed since the last time; gives the number of new rows.
     ///
     /// # Errors
     /// [`CollectorError`]: nothing is lost; the next call tries again.
     pub fn publish(&mut self) -> Result<usize, CollectorError> {
-        let batches = self.book.journal(BATCHES)?;
-        let (position, _) = self.book.positions()?;
-        let quiet = batches.is_empty() && self.tally.is_empty() && !self.unfinished;
-        if quiet && self.told == Some(position) {
+        let Stores { book, tally, clock, .. } = &self.stores;
+        let today = clock.today();
+        let batches = book.journal(BATCHES)?;
+        let quiet = batches.is_empty() && tally.is_empty() && !self.unfinished;
+        if quiet && self.told == Some(self.state(today)?) {
             return Ok(0);
         }
         if std::mem::replace(&mut self.unfinished, true) {
-            self.sweep()?;
+            self.sweep("of an unfinished publication")?;
         }
+        if self.kept != Some(today) {
+            self.keep_time(today)?;
+            self.kept = Some(today);
+        }
+        let rows = self.move_journal(&batches)?;
+        let told = self.state(today)?;
+        let replaced = self.work_off(today)? + self.expire_files(today)?;
+        self.store_catalogue(today)?;
+        if replaced > 0 {
+            self.sweep("that were rewritten or expired")?;
+        }
+        self.publish_evidence(today)?;
+        // What the clock and the publisher themselves logged is told now; what came meanwhile is not.
+        let log_size = self.stores.book.log_size()?;
+        let more = self.stores.book.positions()?.0 != told.position;
+        self.told = Some(Told { log_size: if more { told.log_size } else { log_size }, ..told });
+        self.unfinished = false;
+        Ok(rows)
+    }
+
+    fn state(&self, on: UtcDate) -> Result<Told, CollectorError> {
+        let (position, _) = self.stores.book.positions()?;
+        Ok(Told { position, log_size: self.stores.book.log_size()?, on })
+    }
+
+    /// Writes the rows of these batches and takes them out of the journal.
+    fn move_journal(&self, batches: &[(u64, Vec<JournalRecord>)]) -> Result<usize, CollectorError> {
         let positions: Vec<u64> = batches.iter().map(|(position, _)| *position).collect();
         let rows: Vec<Row> = batches.iter().flat_map(rows).collect();
         let files = self.lake.write(&rows).map_err(lake_error)?;
         let named: Vec<(&str, &FileEntry)> =
             files.iter().map(|file| (file.path.as_str(), file)).collect();
-        let txn = self.book.begin()?;
+        let txn = self.stores.book.begin()?;
         txn.publish(&positions, &named)?;
-        self.tally.settle(&txn)?;
-        let (enrolled, withdrawn) = txn.population()?;
+        self.stores.tally.settle(&txn)?;
         txn.commit()?;
+        Ok(rows.len())
+    }
 
+    /// Tells readers which files are data, who counts, and what is used no more.
+    fn store_catalogue(&self, today: UtcDate) -> Result<(), CollectorError> {
+        let txn = self.stores.book.begin()?;
+        let (enrolled, withdrawn) = txn.population(today)?;
+        let files = self.stores.book.files()?;
+        drop(txn);
         let exclusion = |out: imprimatur_ledger::Withdrawn| Exclusion {
             subject: out.subject,
             category: out.category,
             up_to: out.up_to,
         };
         let catalogue = Catalogue {
-            files: self.book.files()?,
+            files,
             enrolled,
             excluded: withdrawn.into_iter().map(exclusion).collect(),
             synthetic: self.synthetic,
-            ..Catalogue::empty(self.clock.now())
+            ..Catalogue::empty(self.stores.clock.now())
         };
-        catalogue.store(self.lake.folder()).map_err(lake_error)?;
-        self.publish_evidence()?;
-        (self.told, self.unfinished) = (Some(position), false);
-        Ok(rows.len())
+        catalogue.store(self.lake.folder()).map_err(lake_error)
     }
 
-    /// Writes the evidence that is new, then the manifest that binds it to the catalogue.
-    fn publish_evidence(&mut self) -> Result<(), CollectorError> {
-        let path = self.lake.folder().join("catalogue.json");
-        let catalogue = std::fs::read(&path)
-            .map_err(|source| CollectorError::Path { path: path.clone(), source })?;
-        let (consented, committed) = self.segments.newest();
-        // Commits first: a grant that is recorded meanwhile must not be missing beside its commit.
-        let commits = self.book.commits_after(committed)?;
-        let consent = self.book.consent_after(consented)?;
-        let (_, published) = self.book.positions()?;
-        self.segments.append(&consent, &commits)?;
-        self.segments.store(Manifest {
-            collector_key: self.collector_key,
-            contract_hash: Digest(imprimatur_proto::contract().hash()),
-            catalogue: Digest::of(&catalogue),
-            published,
-            counts: self.book.counts()?,
-            segments: Vec::new(),
-        })?;
+    /// Removes lake files that the book does not name.
+    fn sweep(&self, which: &'static str) -> Result<(), CollectorError> {
+        let files: Vec<FileEntry> = self.stores.book.files()?;
+        let known = Catalogue { files, ..Catalogue::empty(self.stores.clock.now()) };
+        let swept = self.lake.sweep(&known).map_err(lake_error)?;
+        if swept > 0 {
+            tracing::info!(files = swept, "removed lake files {which}");
+        }
         Ok(())
+    }
+
+    fn collector_key(&self) -> Digest {
+        Digest(self.stores.signer.public())
     }
 }
 
-fn rows((position, records): &(u64, Vec<JournalRecord>)) -> Vec<Row> {
+/// The rows of a committed batch.
+pub(crate) fn rows((position, records): &(u64, Vec<JournalRecord>)) -> Vec<Row> {
     let row = |(ordinal, record): (u32, &JournalRecord)| Row {
         kind: record.kind,
         date: record.date,
@@ -147,6 +186,6 @@ fn rows((position, records): &(u64, Vec<JournalRecord>)) -> Vec<Row> {
     (0..).zip(records).map(row).collect()
 }
 
-fn lake_error(error: impl std::error::Error + Send + Sync + 'static) -> CollectorError {
+pub(crate) fn lake_error(error: impl std::error::Error + Send + Sync + 'static) -> CollectorError {
     CollectorError::Lake(Box::new(error))
 }

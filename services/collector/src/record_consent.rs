@@ -1,14 +1,16 @@
 //! Consent events: recorded once, answered always, with the same receipt for the same event.
 
+use imprimatur_consent::event::What;
 use imprimatur_consent::policy::OLDEST_RECORD_DAYS;
 use imprimatur_consent::standing::InvalidEvent;
-use imprimatur_consent::{Digest, Domain, PrincipalId, Standing, SubjectId, VerifyingKey};
-use imprimatur_ledger::{BookError, TokenUse, Txn};
+use imprimatur_consent::{Digest, Domain, PrincipalId, SubjectId, VerifyingKey};
+use imprimatur_ledger::{BookError, Logged, TokenUse, Txn};
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision, ReceiptStatus, SignedConsentEvent};
 use imprimatur_proto::contract;
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
-use crate::answer::{ReceiptFor, Signer};
+use crate::answer::{Proven, ReceiptFor, Signer};
+use crate::offered::Offered;
 
 /// A consent event whose signature holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,8 @@ pub struct Verified {
     pub hash: Digest,
     /// The signed event as it arrived.
     pub signed: Vec<u8>,
+    /// The subject's signature.
+    pub signature: Vec<u8>,
 }
 
 /// The receipt, and its name in the counters.
@@ -40,7 +44,8 @@ impl Verified {
         let key = VerifyingKey::from_bytes(&event.public_key).ok()?;
         let holds = key.verifies(Domain::Consent, &signed.event, &signed.signature);
         let (subject, hash) = (SubjectId::of(&key.to_bytes()), Digest::of(&signed.event));
-        holds.then(|| Self { event, subject, hash, signed: bytes.to_vec() })
+        let (signed, signature) = (bytes.to_vec(), signed.signature);
+        holds.then(|| Self { event, subject, hash, signed, signature })
     }
 }
 
@@ -55,11 +60,22 @@ pub fn refuse(signer: &Signer, date: UtcDate, bytes: &[u8]) -> Recorded {
             sequence: 0,
             event: Digest::of(event),
             status: ReceiptStatus::Unauthenticated,
-            position: 0,
             date,
             standing: None,
+            proven: None,
         },
     )
+}
+
+/// What recording needs besides the transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk<'a> {
+    /// The collector's key.
+    pub signer: &'a Signer,
+    /// The policies to which consent is taken.
+    pub offered: &'a Offered,
+    /// The public key that signs checkpoints.
+    pub log_key: [u8; 32],
 }
 
 /// Records a verified event and writes everything that follows from it.
@@ -68,59 +84,75 @@ pub fn refuse(signer: &Signer, date: UtcDate, bytes: &[u8]) -> Recorded {
 /// [`BookError`]: nothing was recorded; end the process.
 pub fn record(
     txn: &Txn,
-    signer: &Signer,
-    offered: &[Digest],
+    desk: &Desk<'_>,
     now: UnixSeconds,
     verified: &Verified,
 ) -> Result<Recorded, BookError> {
-    let Verified { event, subject, hash, signed } = verified;
+    let Verified { event, subject, hash, signed, signature } = verified;
     let answered = txn.receipt(*subject, event.sequence)?;
-    if let Some((_, receipt)) = answered.as_ref().filter(|(known, _)| known == hash) {
-        let counter = "consent.repeated".to_owned();
-        return Ok(Recorded { receipt: receipt.clone(), counter });
+    if let Some((_, receipt)) = answered.filter(|(known, _)| known == hash) {
+        return Ok(Recorded { receipt, counter: "consent.repeated".to_owned() });
     }
-    let before = txn.standing(*subject)?;
-    let about = |status, position, standing| ReceiptFor {
+    let about = ReceiptFor {
         subject: *subject,
         sequence: event.sequence,
         event: *hash,
-        status,
-        position,
+        status: ReceiptStatus::Recorded,
         date: now.date(),
-        standing,
+        standing: None,
+        proven: None,
     };
-    let after = match &before {
-        Some(standing) => standing.apply(event),
-        None => Standing::begin(event),
-    };
-    let checked = match after {
-        Ok(standing) => acceptable(txn, offered, now.date(), event)?.map(|()| standing),
-        Err(invalid) => Err(status(invalid)),
-    };
-    match checked {
-        Ok(standing) => {
-            let position = txn.log_consent(&standing, signed, now)?;
-            let about = about(ReceiptStatus::Recorded, position, Some(&standing));
-            let recorded = recorded(signer, &about);
-            txn.keep_receipt(*subject, event.sequence, *hash, &recorded.receipt)?;
-            Ok(recorded)
+    let logged = match acceptable(txn, desk.offered, now.date(), event)? {
+        Ok(()) => {
+            let what = What::Consent { signed_event: hex::encode(signed) };
+            txn.record(*subject, &what, now)?.map_err(status)
         }
-        Err(status) => Ok(recorded(signer, &about(status, 0, before.as_ref()))),
+        Err(refused) => Err(refused),
+    };
+    let logged = match logged {
+        Ok(logged) => logged,
+        Err(status) => {
+            let standing = txn.standing(*subject)?;
+            let about = ReceiptFor { status, standing: standing.as_ref(), ..about };
+            return Ok(recorded(desk.signer, &about));
+        }
+    };
+    if !event.enrolment_proof.is_empty() {
+        let spent = txn.spend_token(&event.enrolment_proof, *subject)?;
+        debug_assert_eq!(spent, TokenUse::Enrolled, "it was found valid in this transaction");
     }
+    let standing = logged.standing.clone();
+    let proven = prove(txn, desk, logged, event.seen_log_size, signature)?;
+    let about = ReceiptFor { standing: Some(&standing), proven: Some(&proven), ..about };
+    let recorded = recorded(desk.signer, &about);
+    txn.keep_receipt(*subject, event.sequence, *hash, &recorded.receipt)?;
+    Ok(recorded)
 }
 
-/// What a grant must satisfy beyond its form. A withdrawal is never turned away.
+fn prove<'a>(
+    txn: &Txn,
+    desk: &Desk<'_>,
+    logged: Logged,
+    seen: u64,
+    signature: &'a [u8],
+) -> Result<Proven<'a>, BookError> {
+    let proof = txn.proof(logged.leaf, seen)?;
+    let valid_until = logged.standing.valid_until(&txn.terms());
+    Ok(Proven { logged, proof, signature, log_key: desk.log_key, valid_until })
+}
+
+/// What a grant must satisfy beyond its form. What ends consent is never turned away.
 fn acceptable(
     txn: &Txn,
-    offered: &[Digest],
+    offered: &Offered,
     today: UtcDate,
     event: &ConsentEvent,
 ) -> Result<Result<(), ReceiptStatus>, BookError> {
-    if event.decision() == Decision::Withdrawn {
+    if matches!(event.decision(), Decision::Withdrawn | Decision::Transferred) {
         return Ok(Ok(()));
     }
-    let known = offered.iter().any(|policy| event.policy_hash == policy.0);
-    if !known {
+    let policy = Digest::try_from(event.policy_hash.as_slice());
+    if !policy.is_ok_and(|policy| offered.takes(policy, today)) {
         return Ok(Err(ReceiptStatus::PolicyUnknown));
     }
     let future = event.date > today.0.saturating_add(1);
@@ -129,19 +161,17 @@ fn acceptable(
     }
     let principal = PrincipalId::try_from(event.principal.as_slice());
     let Ok(principal) = principal else { return Ok(Err(ReceiptStatus::Unauthenticated)) };
-    if event.enrolment_proof.is_empty() {
-        return Ok(Ok(()));
-    }
-    Ok(match txn.spend_token(&event.enrolment_proof, principal, &event.public_key)? {
-        TokenUse::Enrolled => Ok(()),
-        TokenUse::Invalid => Err(ReceiptStatus::TokenInvalid),
-    })
+    let proof = &event.enrolment_proof;
+    let valid = proof.is_empty() || txn.token_valid(proof, principal, &event.public_key)?;
+    Ok(if valid { Ok(()) } else { Err(ReceiptStatus::TokenInvalid) })
 }
 
 fn status(invalid: InvalidEvent) -> ReceiptStatus {
     match invalid {
         InvalidEvent::SequenceReused => ReceiptStatus::SequenceReused,
         InvalidEvent::Incomplete | InvalidEvent::Foreign => ReceiptStatus::Unauthenticated,
+        InvalidEvent::PolicyUnknown | InvalidEvent::NotOffered => ReceiptStatus::PolicyUnknown,
+        InvalidEvent::Ended => ReceiptStatus::SubjectEnded,
     }
 }
 

@@ -1,25 +1,37 @@
-//! The gRPC door: frames and consent events in, signed answers out.
+//! The gRPC door: frames, consent events and rights messages in, signed answers out.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
+use imprimatur_lake::Lake;
 use imprimatur_ledger::Book;
 use imprimatur_proto::ingest::v1::collector_service_server::CollectorService;
 use imprimatur_proto::ingest::v1::{
     ExerciseRequest, ExerciseResponse, RecordConsentRequest, RecordConsentResponse, RefusalReason,
     SubmitRequest, SubmitResponse,
 };
+use imprimatur_proto::rights::v1::RightsStatus;
 use imprimatur_runtime::Clock;
-use tokio::sync::{mpsc, oneshot};
+use imprimatur_runtime::entropy::NoEntropy;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::answer::{Signer, reason_name};
 use crate::gate::{Inspected, Refused};
 use crate::record_consent::{Verified, refuse};
+use crate::rights;
+use crate::rights::answer::status_name;
+use crate::rights::challenge::Challenges;
+use crate::rights::claim::{Claim, Exercised};
+use crate::rights::reading::{Readings, Unreadable};
+use crate::rights::request::{Message, SignedRequest, Unproven};
 use crate::tally::Tally;
 use crate::writer::Job;
+
+/// Readings of the lake under way at once: each may take a second and a file in memory.
+pub const READINGS: usize = 2;
 
 /// Frames of one stream that are being worked on at the same time.
 const WINDOW: usize = 64;
@@ -28,9 +40,17 @@ const WINDOW: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Door {
     /// The store, read only here.
-    pub book: Arc<Book>,
+    pub book: Book,
+    /// The lake, read for explain and export.
+    pub lake: Lake,
     /// The collector's key.
     pub signer: Arc<Signer>,
+    /// Challenges, given here.
+    pub challenges: Arc<Challenges>,
+    /// Pages that were read.
+    pub readings: Arc<Readings>,
+    /// How many readings of the lake may be under way; others wait.
+    pub reading: Arc<Semaphore>,
     /// Counters of refusals that never reach the writer.
     pub tally: Arc<Tally>,
     /// Time.
@@ -51,12 +71,9 @@ impl Door {
             Ok(inspected) => inspected,
             Err(refused) => return Ok(self.refused(&refused)),
         };
-        let standing = self.book.standing(inspected.subject).map_err(|error| {
-            tracing::error!(%error, "the book cannot be read");
-            Status::unavailable("the collector cannot read its book; try again")
-        })?;
         // An unknown subject and a wrong signature look alike.
-        let signed = standing.is_some_and(|known| inspected.is_signed_by(&known.public_key.0));
+        let known = self.book.known(inspected.subject);
+        let signed = known.is_some_and(|known| inspected.is_signed_by(&known.public_key));
         if !signed {
             return Ok(self.refused(&inspected.refuse(RefusalReason::Unauthenticated)));
         }
@@ -78,13 +95,63 @@ impl Door {
         self.ask(Job::Consent(Box::new(verified), reply), answer).await
     }
 
+    /// The signed answer to one rights message.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when the writer is gone or the lake cannot be read: ask again.
+    pub async fn rights(&self, message: &[u8]) -> Result<Vec<u8>, Status> {
+        let signed = match Message::of(message) {
+            Ok(Message::Challenge(asked)) => {
+                self.tally.count("rights.challenge");
+                let challenge = self.challenges.give(asked.requester, self.clock.now());
+                return Ok(self.signer.challenge(asked, challenge.map_err(no_entropy)?));
+            }
+            Ok(Message::Request(signed)) => signed,
+            Err(unproven) => return Ok(self.unproven(unproven)),
+        };
+        let SignedRequest { asked, ref request, .. } = *signed;
+        let now = self.clock.now();
+        let fresh = self.challenges.recognise(asked.requester, &request.challenge, now);
+        let Some(fresh) = fresh else { return Ok(self.unproven(Unproven(asked))) };
+        let (reply, answer) = oneshot::channel();
+        let claim = Box::new(Claim { signed, fresh });
+        let exercised = self.ask(Job::Rights(claim, reply), answer).await?;
+        if exercised.outcome.status == RightsStatus::Unproven {
+            return Ok(self.signer.unproven(Unproven(asked)));
+        }
+        let outcome = self.read(exercised).await?;
+        let next = self.challenges.give(asked.requester, now).map_err(no_entropy)?;
+        Ok(self.signer.exercised(asked, outcome, now.date(), next))
+    }
+
+    /// Reads the page that an answer wants, outside of the writer and off the event loop.
+    async fn read(&self, exercised: Exercised) -> Result<rights::answer::Outcome, Status> {
+        if exercised.wanted.is_none() {
+            return Ok(exercised.outcome);
+        }
+        let failed = || Status::unavailable("the collector cannot read its lake; try again");
+        let _turn = self.reading.acquire().await.map_err(|_closed| failed())?;
+        let (lake, readings) = (self.lake.clone(), Arc::clone(&self.readings));
+        let read = tokio::task::spawn_blocking(move || exercised.read(&lake, &readings));
+        let read: Result<_, Unreadable> = read.await.map_err(|_panicked| failed())?;
+        read.map_err(|error| {
+            tracing::error!(%error, "a page cannot be read");
+            failed()
+        })
+    }
+
+    fn unproven(&self, unproven: Unproven) -> Vec<u8> {
+        self.tally.count(&format!("rights.{}", status_name(RightsStatus::Unproven)));
+        self.signer.unproven(unproven)
+    }
+
     fn refused(&self, refused: &Refused) -> Vec<u8> {
         self.tally.count(&format!("refused.{}", reason_name(refused.reason)));
         self.signer.refused(refused, &[])
     }
 
     /// Queues a job. Once queued it is done, whether or not the caller waits for the answer.
-    async fn ask(&self, job: Job, answer: oneshot::Receiver<Vec<u8>>) -> Result<Vec<u8>, Status> {
+    async fn ask<T>(&self, job: Job, answer: oneshot::Receiver<T>) -> Result<T, Status> {
         let gone = || Status::unavailable("the collector is stopping; try again");
         self.jobs.send(job).await.map_err(|_closed| gone())?;
         answer.await.map_err(|_dropped| gone())
@@ -125,8 +192,14 @@ impl CollectorService for Door {
 
     async fn exercise(
         &self,
-        _request: Request<ExerciseRequest>,
+        request: Request<ExerciseRequest>,
     ) -> Result<Response<ExerciseResponse>, Status> {
-        Err(Status::unimplemented("rights requests are not taken yet"))
+        let answer = self.rights(&request.into_inner().message).await?;
+        Ok(Response::new(ExerciseResponse { answer }))
     }
+}
+
+fn no_entropy(error: NoEntropy) -> Status {
+    tracing::error!(%error, "no challenge can be drawn");
+    Status::unavailable("the collector cannot draw a challenge; try again")
 }

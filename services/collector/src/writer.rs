@@ -1,20 +1,24 @@
 //! The writer: one thread, one transaction and one fsync for all that waits, answers after it.
 //!
-//! It alone writes standings, verdicts and the journal, so that a withdrawal and a batch of the
-//! same subject have an order. If the book fails, nothing of the group is answered and the process
-//! ends: agents ask again, and a restart finds the state before the group.
+//! Batches, consent events and rights requests of the same subject have an order here. If the book
+//! fails, nothing of the group is answered and the process ends: agents ask again, and a restart
+//! finds the state before the group.
 
 use std::sync::Arc;
 
-use imprimatur_consent::Digest;
-use imprimatur_ledger::{Book, BookError};
-use imprimatur_runtime::Clock;
+use imprimatur_ledger::{Book, BookError, Txn};
+use imprimatur_runtime::{Clock, UnixSeconds};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admit::admit;
 use crate::answer::Signer;
 use crate::gate::Inspected;
-use crate::record_consent::{Verified, record};
+use crate::offered::Offered;
+use crate::record_consent::{Desk, Verified, record};
+use crate::rights::answer::status_name;
+use crate::rights::challenge::Challenges;
+use crate::rights::claim::{Claim, Exercised, decide};
+use crate::rights::reading::Readings;
 use crate::tally::Tally;
 
 /// Jobs that may wait. 256 frames of 2 KiB are half a megabyte; a full queue makes the door wait,
@@ -28,17 +32,26 @@ pub enum Job {
     Batch(Box<Inspected>, oneshot::Sender<Vec<u8>>),
     /// A consent event whose signature holds.
     Consent(Box<Verified>, oneshot::Sender<Vec<u8>>),
+    /// A signed rights request with a fresh challenge.
+    Rights(Box<Claim>, oneshot::Sender<Exercised>),
 }
+
+/// An answer that waits for the fsync; tells whether somebody heard it.
+type Answer = Box<dyn FnOnce() -> bool>;
 
 /// What the writer works with.
 #[derive(Debug)]
 pub struct Writer {
     /// The store.
-    pub book: Arc<Book>,
+    pub book: Book,
     /// The collector's key.
     pub signer: Arc<Signer>,
     /// Policies to which consent is taken.
-    pub offered: Vec<Digest>,
+    pub offered: Arc<Offered>,
+    /// Challenges, used up here.
+    pub challenges: Arc<Challenges>,
+    /// Pages that were read.
+    pub readings: Arc<Readings>,
     /// Counters.
     pub tally: Arc<Tally>,
     /// Time.
@@ -67,26 +80,39 @@ impl Writer {
         let now = self.clock.now();
         let mut answers = Vec::with_capacity(group.len());
         for job in group {
-            let (bytes, counter, reply) = match job {
-                Job::Batch(inspected, reply) => {
-                    let admitted = admit(&txn, &self.signer, now, &inspected)?;
-                    (admitted.verdict, admitted.counter, reply)
-                }
-                Job::Consent(verified, reply) => {
-                    let recorded = record(&txn, &self.signer, &self.offered, now, &verified)?;
-                    (recorded.receipt, recorded.counter, reply)
-                }
-            };
+            let (counter, answer) = self.write(&txn, job, now)?;
             txn.count(&counter, 1)?;
-            answers.push((bytes, reply));
+            answers.push(answer);
         }
         self.tally.settle(&txn)?;
         txn.commit()?;
-        for (bytes, reply) in answers {
-            if reply.send(bytes).is_err() {
+        for answer in answers {
+            if !answer() {
                 tracing::debug!("an answer found nobody; its sender will ask again");
             }
         }
         Ok(())
+    }
+
+    /// Writes one job; gives the name to count and the answer.
+    fn write(&self, txn: &Txn, job: Job, now: UnixSeconds) -> Result<(String, Answer), BookError> {
+        Ok(match job {
+            Job::Batch(inspected, reply) => {
+                let admitted = admit(txn, &self.signer, now, &inspected)?;
+                (admitted.counter, Box::new(move || reply.send(admitted.verdict).is_ok()))
+            }
+            Job::Consent(verified, reply) => {
+                let log_key = self.book.log_public_key();
+                let desk = Desk { signer: &self.signer, offered: &self.offered, log_key };
+                let recorded = record(txn, &desk, now, &verified)?;
+                (recorded.counter, Box::new(move || reply.send(recorded.receipt).is_ok()))
+            }
+            Job::Rights(claim, reply) => {
+                let memory = (self.challenges.as_ref(), self.readings.as_ref());
+                let exercised = decide(&self.book, txn, memory, &claim, now)?;
+                let counter = format!("rights.{}", status_name(exercised.outcome.status));
+                (counter, Box::new(move || reply.send(exercised).is_ok()))
+            }
+        })
     }
 }

@@ -1,165 +1,28 @@
 //! The collector against every kind of bad input, and the law "no permit, no row".
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod rig;
 
-use imprimatur_collector::answer::{Signer, reason_name};
-use imprimatur_collector::service::Door;
-use imprimatur_collector::tally::Tally;
-use imprimatur_collector::writer::{QUEUE, Writer};
-use imprimatur_consent::policy::STRICTEST;
-use imprimatur_consent::{
-    Category, Domain, Policy, PrincipalId, SigningSeed, VerifyingKey, enrolment,
-};
-use imprimatur_ledger::Book;
+use std::collections::BTreeSet;
+
+use imprimatur_collector::answer::reason_name;
+use imprimatur_consent::{Category, Domain, PrincipalId, SigningSeed, enrolment};
 use imprimatur_proto::consent::v1::{
-    Affirmation, ConsentEvent, Decision, Method, Receipt, ReceiptStatus, SignedConsentEvent,
-    SignedReceipt,
+    ConsentEvent, Decision, Receipt, ReceiptStatus, SignedConsentEvent,
 };
-use imprimatur_proto::ingest::v1::{Outcome, SignedVerdict, Verdict};
+use imprimatur_proto::ingest::v1::Outcome;
 use imprimatur_proto::telemetry::v1::{
-    Batch, BatchHeader, MaterialFamily, PrintMaterial, PrintReport, PrintTemperature, PrintTime,
-    SignedBatch,
+    Batch, MaterialFamily, PrintMaterial, PrintReport, SignedBatch,
 };
-use imprimatur_proto::{canonical, contract, frame};
+use imprimatur_proto::{canonical, frame};
 use imprimatur_runtime::clock::ManualClock;
 use imprimatur_runtime::{Clock as _, UtcDate};
 use proptest::prelude::*;
 use prost::Message as _;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-const TODAY: UtcDate = UtcDate(20_778);
-
-/// A collector without its network: door, writer, book.
-struct Rig {
-    door: Door,
-    book: Arc<Book>,
-    clock: Arc<ManualClock>,
-    signer: Arc<Signer>,
-    _folder: tempfile::TempDir,
-}
-
-impl Rig {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let book = Arc::new(Book::open(&folder.path().join("book.redb")).unwrap());
-        let signer = Arc::new(Signer::open(&folder.path().join("key")).unwrap());
-        let (tally, clock) = (Arc::new(Tally::default()), ManualClock::at(TODAY.start()));
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        let writer = Writer {
-            book: Arc::clone(&book),
-            signer: Arc::clone(&signer),
-            offered: vec![policy().hash],
-            tally: Arc::clone(&tally),
-            clock: Arc::<ManualClock>::clone(&clock),
-        };
-        std::thread::spawn(move || writer.run(queue));
-        let door = Door {
-            book: Arc::clone(&book),
-            signer: Arc::clone(&signer),
-            tally,
-            clock: Arc::<ManualClock>::clone(&clock),
-            jobs,
-            stop: CancellationToken::new(),
-        };
-        Self { door, book, clock, signer, _folder: folder }
-    }
-
-    fn key(&self) -> VerifyingKey {
-        VerifyingKey::from_bytes(&self.signer.public()).unwrap()
-    }
-
-    async fn submit(&self, frame: &[u8]) -> Verdict {
-        let bytes = self.door.verdict(frame).await.unwrap();
-        let signed: SignedVerdict = contract().decode(&bytes).unwrap();
-        assert!(self.key().verifies(Domain::Verdict, &signed.verdict, &signed.signature));
-        contract().decode(&signed.verdict).unwrap()
-    }
-
-    async fn tell(&self, event: &[u8]) -> Receipt {
-        let bytes = self.door.receipt(event).await.unwrap();
-        let signed: SignedReceipt = contract().decode(&bytes).unwrap();
-        assert!(self.key().verifies(Domain::Receipt, &signed.receipt, &signed.signature));
-        contract().decode(&signed.receipt).unwrap()
-    }
-
-    #[track_caller]
-    fn refused(&self, verdict: &Verdict, reason: &str) {
-        assert_eq!(verdict.outcome(), Outcome::Refused);
-        assert_eq!(reason_name(verdict.reason()), reason);
-        assert_eq!(self.book.journal(9).unwrap().len(), 0, "a refused batch left a row");
-    }
-}
-
-fn policy() -> Policy {
-    Policy::read(STRICTEST).unwrap()
-}
-
-fn owner() -> SigningSeed {
-    SigningSeed::from_seed(&[7; 32])
-}
-
-fn decision(number: u64, decision: Decision, categories: &[Category]) -> ConsentEvent {
-    ConsentEvent {
-        public_key: owner().public().to_vec(),
-        principal: vec![4; 16],
-        sequence: number,
-        decision: decision.into(),
-        categories: categories.iter().map(|category| category.number()).collect(),
-        policy_hash: policy().hash.0.to_vec(),
-        date: TODAY.0,
-        notice_language: b"en".to_vec(),
-        method: Method::Command.into(),
-        affirmation: Affirmation::AgeAndAuthority.into(),
-        ..ConsentEvent::default()
-    }
-}
-
-fn signed(event: &ConsentEvent) -> Vec<u8> {
-    let event = canonical::encode(event);
-    let signature = owner().sign(Domain::Consent, &event);
-    canonical::encode(&SignedConsentEvent { event, signature })
-}
-
-fn print() -> PrintReport {
-    PrintReport {
-        start_date: TODAY.0,
-        print_time: Some(PrintTime { completed_duration: 7, ..Default::default() }),
-        temperature: Some(PrintTemperature { nozzle_set_point: 8, ..Default::default() }),
-        ..Default::default()
-    }
-}
-
-fn batch(sequence: u64, prints: Vec<PrintReport>) -> Batch {
-    let header = BatchHeader {
-        subject: owner().subject().0.to_vec(),
-        sequence,
-        policy_hash: policy().hash.0.to_vec(),
-        contract_hash: contract().hash().to_vec(),
-        identity_tag: Vec::new(),
-    };
-    Batch { header: Some(header), prints, days: Vec::new() }
-}
-
-fn sealed_bytes(batch: Vec<u8>) -> Vec<u8> {
-    let signature = owner().sign(Domain::Batch, &batch);
-    frame::seal(batch, signature).unwrap()
-}
-
-fn sealed(batch: &Batch) -> Vec<u8> {
-    sealed_bytes(canonical::encode(batch))
-}
-
-const GRANTED: [Category; 2] = [Category::PrintTime, Category::Temperature];
-
-async fn granted() -> Rig {
-    let rig = Rig::new();
-    let receipt = rig.tell(&signed(&decision(1, Decision::Granted, &GRANTED))).await;
-    assert_eq!(receipt.status(), ReceiptStatus::Recorded);
-    rig
-}
+use crate::rig::{
+    GRANTED, Rig, TODAY, batch, decision, granted, owner, print, sealed, sealed_bytes, signed,
+};
 
 #[tokio::test]
 async fn a_granted_batch_is_stored_once_and_a_repeat_gets_the_first_verdict() {
@@ -168,11 +31,11 @@ async fn a_granted_batch_is_stored_once_and_a_repeat_gets_the_first_verdict() {
     let first = rig.submit(&frame).await;
     assert_eq!(first.outcome(), Outcome::Stored);
     assert_eq!(rig.submit(&frame).await, first);
-    assert_eq!(rig.book.journal(9).unwrap().len(), 1);
+    assert_eq!(rig.journal(), 1);
     let other = sealed(&batch(1, vec![print(), print()]));
     let verdict = rig.submit(&other).await;
     assert_eq!(reason_name(verdict.reason()), "sequence_reused");
-    assert_eq!(rig.book.journal(9).unwrap().len(), 1);
+    assert_eq!(rig.journal(), 1);
 }
 
 #[tokio::test]
@@ -334,7 +197,7 @@ async fn consent_events_are_recorded_once_and_bad_ones_never() {
     let token =
         ConsentEvent { enrolment_proof: vec![5; 32], ..decision(2, Decision::Granted, &GRANTED) };
     assert_eq!(status(rig.tell(&signed(&token)).await), ReceiptStatus::TokenInvalid);
-    assert_eq!(rig.book.consent_after(0).unwrap().len(), 1);
+    assert_eq!(rig.book.events_after(0).unwrap().len(), 1);
     // A withdrawal is never turned away for its policy or date.
     let late = ConsentEvent {
         policy_hash: vec![5; 32],
@@ -438,7 +301,7 @@ proptest! {
                     }
                 }
             }
-            assert_eq!(rig.book.journal(999).unwrap().len(), stored);
+            assert_eq!(rig.journal(), stored);
         });
     }
 

@@ -27,6 +27,13 @@ pub struct Outcome {
     pub next: u64,
 }
 
+impl From<RightsStatus> for Outcome {
+    /// A status with nothing to add.
+    fn from(status: RightsStatus) -> Self {
+        Self { status, ..Self::default() }
+    }
+}
+
 impl Signer {
     /// The answer to who proved nothing: the same for all, but for what they said themselves.
     pub fn unproven(&self, unproven: Unproven) -> Vec<u8> {

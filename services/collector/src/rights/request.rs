@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use imprimatur_consent::standing::Restriction;
 use imprimatur_consent::{Category, Digest, Domain, SubjectId, VerifyingKey};
 use imprimatur_proto::contract;
 use imprimatur_proto::record::{Record, RecordKind};
@@ -67,7 +68,9 @@ pub enum Wish {
     Erase,
     /// Keep what is held, use it for nothing.
     Restrict,
-    /// End the owner's own restriction.
+    /// A legal hold; only the operator can ask for it.
+    Hold(Restriction),
+    /// End the owner's own restriction; for the operator a legal hold first.
     Release,
     /// Withdraw these categories and use no more what is held of them.
     Object(BTreeSet<Category>),
