@@ -11,6 +11,7 @@ pub mod ids;
 pub mod invariants;
 pub mod keys;
 pub mod mandate;
+pub mod page;
 pub mod policy;
 pub mod recovery;
 mod regions;

@@ -1,6 +1,6 @@
 //! The journal: committed records on their way to the lake, sealed under their subject's key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imprimatur_consent::{Category, Pseudonym};
 use imprimatur_proto::record::{Record, RecordKind, Section};
@@ -112,6 +112,16 @@ impl Txn {
         let value = [&slot.to_be_bytes()[..], &sealed].concat();
         self.raw.open_table(JOURNAL)?.insert(position, value.as_slice())?;
         Ok(())
+    }
+
+    /// The slots of which something is on its way to the lake.
+    pub(crate) fn journal_slots(&self) -> Result<BTreeSet<u64>, BookError> {
+        let table = self.raw.open_table(JOURNAL)?;
+        let mut slots = BTreeSet::new();
+        for entry in table.iter()? {
+            slots.extend(split(entry?.1.value()).map(|(slot, _)| slot));
+        }
+        Ok(slots)
     }
 
     /// Empties the entries of a subject; the publisher passes over them.

@@ -76,7 +76,8 @@ impl Txn {
         Ok(())
     }
 
-    /// The tasks that can be worked on today; a legal hold lets an erasure wait.
+    /// The tasks that can be worked on today. A legal hold lets an erasure wait, and a record on its
+    /// way to the lake a rectification; an erasure took its own out of the journal.
     ///
     /// # Errors
     /// [`BookError`].
@@ -88,6 +89,7 @@ impl Txn {
                 value.value().split_first_chunk().ok_or_else(|| unreadable(TASKS))?;
             tasks.push((number.value(), u64::from_be_bytes(*slot), sealed.to_vec()));
         }
+        let on_the_way = self.journal_slots()?;
         let mut work = Vec::new();
         for (number, slot, sealed) in tasks {
             let Some(value) = self.unseal(slot, &place("task", number), &sealed)? else { continue };

@@ -187,3 +187,18 @@ fn a_principal_stays_enrolled_while_it_has_another_subject() {
     txn.finish(&work[0], 0, 0, TODAY).unwrap();
     assert!(enrolled(&txn));
 }
+
+#[test]
+fn a_rectification_waits_for_what_is_on_its_way() {
+    let (book, _folder) = book();
+    let txn = book.begin().unwrap();
+    let subject = granted(&txn).subject();
+    let position = stored(&txn, subject, 1);
+    let job = Job::Rectify { since: TODAY, sections: std::collections::BTreeMap::new() };
+    txn.add_task(subject, job, 0).unwrap();
+    txn.commit().unwrap();
+    let txn = book.begin().unwrap();
+    assert_eq!(txn.work(TODAY).unwrap(), []);
+    txn.publish::<()>(&[position], &[]).unwrap();
+    assert_eq!(txn.work(TODAY).unwrap().len(), 1);
+}
