@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod records;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -62,6 +64,18 @@ pub enum Command {
     /// Prove from stored bytes what was promised.
     #[command(subcommand)]
     Compliance(Compliance),
+    /// Policies: what an operator promises.
+    #[command(subcommand)]
+    Policy(records::Policy),
+    /// Subjects: what is held, and every right over it.
+    #[command(subcommand)]
+    Subject(records::Subject),
+    /// The ledger's public log.
+    #[command(subcommand)]
+    Ledger(records::Ledger),
+    /// Backups, in which an erased subject stays erased.
+    #[command(subcommand)]
+    Backup(records::Backup),
 }
 
 /// `imprimatur up`.

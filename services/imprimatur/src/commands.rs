@@ -1,15 +1,18 @@
 //! The commands: each asks a library and says what it answered.
 
-use std::path::Path;
+mod ask;
+mod backup;
+mod ledger;
+pub mod policy;
+mod subject;
 
-use imprimatur_collector::control::{self, Ask, Told};
-use imprimatur_consent::Policy;
-use imprimatur_consent::policy::STRICTEST;
-use imprimatur_ledger::Book;
+use imprimatur_collector::control::{Ask, Told};
+use imprimatur_collector::operator::TOKENS_MAX;
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
 use imprimatur_query::{Engine, EngineSettings, Request};
 
+use self::ask::{ask, unexpected};
 use crate::cli::{Command, Compliance, Enrol, Output, Query, Verify};
 use crate::error::CommandError;
 use crate::{demo, roles, say, up};
@@ -33,49 +36,27 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
             schema(&output);
             Ok(())
         }
+        Command::Policy(command) => policy::run(command).await,
+        Command::Subject(command) => subject::run(command).await,
+        Command::Ledger(command) => ledger::run(&command),
+        Command::Backup(command) => backup::run(command).await,
     }
-}
-
-/// Reads a policy file, or takes the shipped one.
-///
-/// # Errors
-/// [`CommandError::File`] or [`CommandError::Policy`].
-pub fn policy(file: Option<&Path>) -> Result<Policy, CommandError> {
-    let shipped = Path::new("policies/strictest.toml");
-    let path = file.unwrap_or(shipped).to_owned();
-    let text = match file {
-        Some(file) => std::fs::read_to_string(file)
-            .map_err(|source| CommandError::File { path: path.clone(), source })?,
-        None => STRICTEST.to_owned(),
-    };
-    Policy::read(&text).map_err(|source| CommandError::Policy { path, source })
 }
 
 async fn enrol(args: &Enrol) -> Result<(), CommandError> {
-    let request = Ask::Enrol(args.principals);
-    let told = control::ask(&args.data, &request).await.map_err(CommandError::System)?;
-    let told = match told {
-        Some(told) => told,
-        // Nobody runs: the book is ours for a moment.
-        None => alone(&args.data, &request)?,
+    if args.principals == 0 || args.principals > TOKENS_MAX {
+        let why = format!("1 to {TOKENS_MAX} tokens can be drawn at once");
+        return Err(CommandError::Usage(why));
+    }
+    let Told::Tokens(tokens) = ask(&args.data, Ask::Enrol(args.principals)).await? else {
+        return Err(unexpected());
     };
-    match told {
-        Told::Tokens(tokens) if args.json => say::line(&json(&tokens)),
-        Told::Tokens(tokens) => tokens.iter().for_each(|token| say::line(token)),
-        Told::Refused(why) => return Err(CommandError::Usage(why)),
-        Told::Counts(_) => return Err(CommandError::Usage("unexpected answer".to_owned())),
+    if args.json {
+        say::line(&json(&tokens));
+    } else {
+        tokens.iter().for_each(|token| say::line(token));
     }
     Ok(())
-}
-
-fn alone(data: &Path, request: &Ask) -> Result<Told, CommandError> {
-    let path = data.join("book.redb");
-    if !path.exists() {
-        let source = std::io::ErrorKind::NotFound.into();
-        return Err(CommandError::File { path, source });
-    }
-    let book = Book::open(&path).map_err(imprimatur_collector::CollectorError::Book)?;
-    Ok(control::answer(&book, request))
 }
 
 async fn query(args: &Query) -> Result<(), CommandError> {

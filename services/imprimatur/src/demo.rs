@@ -12,13 +12,14 @@ mod summary;
 use std::path::Path;
 use std::time::Duration;
 
+use imprimatur_consent::Policy;
 use imprimatur_query::{Engine, EngineSettings, QueryError, Request};
 use imprimatur_runtime::lifecycle;
 
 use self::fleet::Fleet;
 use self::summary::Summary;
 use crate::cli;
-use crate::commands::policy;
+use crate::commands::policy::text;
 use crate::error::CommandError;
 use crate::say;
 use crate::up::{Server, UpSettings, loopback};
@@ -41,10 +42,13 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
         data: data.clone(),
         mqtt: args.mqtt.unwrap_or_else(|| loopback(0)),
         grpc: args.grpc.unwrap_or_else(|| loopback(0)),
-        policy: policy(args.policy.as_deref())?,
+        policy: text(args.policy.as_deref())?,
         synthetic: true,
     };
-    let policy = settings.policy.clone();
+    let policy = Policy::read(&settings.policy).map_err(|error| CommandError::Policy {
+        path: args.policy.unwrap_or_default(),
+        problems: error.0,
+    })?;
     let server = Server::start(settings, stop.clone()).await?;
     say::line(&format!(
         "Imprimatur demo: {} SYNTHETIC agents; no printer is involved.\n",

@@ -1,10 +1,10 @@
 //! How a command can fail, and the exit code that tells it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use imprimatur_bridge::{BridgeError, SettingsError};
 use imprimatur_collector::CollectorError;
-use imprimatur_consent::PolicyError;
+use imprimatur_consent::policy::Problem;
 use imprimatur_query::QueryError;
 use imprimatur_verifier::SnapshotError;
 
@@ -28,14 +28,13 @@ pub enum CommandError {
         #[source]
         source: std::io::Error,
     },
-    /// The policy cannot be used. Exit 64.
-    #[error("`{}` is no usable policy", path.display())]
+    /// The policy cannot be used, with every reason. Exit 64.
+    #[error("`{}` cannot be used as a policy{}", path.display(), listed(path, problems))]
     Policy {
         /// Its file.
         path: PathBuf,
-        /// Why.
-        #[source]
-        source: PolicyError,
+        /// All its problems.
+        problems: Vec<Problem>,
     },
     /// A setting of the bridge is out of range. Exit 64.
     #[error("the bridge cannot be set up")]
@@ -73,12 +72,22 @@ impl CommandError {
             Self::File { .. }
             | Self::Policy { .. }
             | Self::BridgeSettings(_)
+            | Self::Collector(CollectorError::Policy { .. })
             | Self::Broker(BrokerError::OutOfRange { .. }) => 64,
             Self::Broker(_) | Self::Bridge(_) | Self::Collector(_) => 69,
             Self::Query(error) => query_exit(error),
             Self::Fleet(_) | Self::System(_) => 70,
         }
     }
+}
+
+/// Each problem on a line of its own that editors can follow.
+fn listed(path: &Path, problems: &[Problem]) -> String {
+    let line = |one: &Problem| {
+        let key = if one.key.is_empty() { String::new() } else { format!("`{}` ", one.key) };
+        format!("\n{}:{}: {key}{}; {}", path.display(), one.line, one.problem, one.advice)
+    };
+    problems.iter().map(line).collect()
 }
 
 fn query_exit(error: &QueryError) -> u8 {

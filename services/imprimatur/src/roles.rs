@@ -9,7 +9,7 @@ use imprimatur_runtime::{SystemClock, lifecycle};
 
 use crate::broker::{BrokerSettings, EmbeddedBroker};
 use crate::cli;
-use crate::commands::policy;
+use crate::commands::policy::text;
 use crate::error::CommandError;
 use crate::say;
 
@@ -52,7 +52,7 @@ pub async fn collector(args: cli::Collector) -> Result<(), CommandError> {
     let settings = CollectorSettings {
         listen: args.listen,
         data: args.data,
-        policies: vec![policy(args.policy.as_deref())?],
+        policies: vec![text(args.policy.as_deref())?],
         publish_every: std::time::Duration::from_secs(1),
         synthetic: false,
     };

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use imprimatur_bridge::{BridgeError, BridgeSettings, BrokerAddress, Counters, Credentials};
 use imprimatur_collector::{Collector, CollectorError, CollectorSettings, Running};
-use imprimatur_consent::{Digest, Policy};
+use imprimatur_consent::Digest;
 use imprimatur_runtime::{SystemClock, entropy, lifecycle};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{BrokerSettings, EmbeddedBroker};
 use crate::cli;
-use crate::commands::policy;
+use crate::commands::policy::text;
 use crate::error::CommandError;
 use crate::say;
 
@@ -26,8 +26,8 @@ pub struct UpSettings {
     pub mqtt: SocketAddr,
     /// gRPC address; port 0 takes a free one.
     pub grpc: SocketAddr,
-    /// Policy to which consent is taken.
-    pub policy: Policy,
+    /// Text of the policy to which consent is taken.
+    pub policy: String,
     /// Whether all that comes is synthetic.
     pub synthetic: bool,
 }
@@ -127,7 +127,7 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
         data: data.clone(),
         mqtt: args.mqtt.unwrap_or_else(|| loopback(1883)),
         grpc: args.grpc.unwrap_or_else(|| loopback(50_051)),
-        policy: policy(args.policy.as_deref())?,
+        policy: text(args.policy.as_deref())?,
         synthetic: false,
     };
     let server = Server::start(settings, stop).await?;

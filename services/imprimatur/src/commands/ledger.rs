@@ -1,0 +1,67 @@
+//! `imprimatur ledger`: what the published log says, read from its files alone.
+
+use std::path::Path;
+
+use imprimatur_ledger::segments::Manifest;
+use imprimatur_log::{Entry, TileReader};
+
+use super::json;
+use crate::cli::records::Ledger;
+use crate::error::CommandError;
+use crate::say;
+
+pub(super) fn run(command: &Ledger) -> Result<(), CommandError> {
+    match command {
+        Ledger::Checkpoint(of) => checkpoint(&of.data, of.json),
+        Ledger::History(of) => history(&of.data, of.json),
+    }
+}
+
+/// Opens the published log under the key that the manifest names.
+fn open(data: &Path) -> Result<TileReader, CommandError> {
+    let unproven = |error: &dyn std::error::Error| {
+        CommandError::No(format!("there is no log that can be read: {error}"))
+    };
+    let manifest = Manifest::load(&data.join("evidence")).map_err(|error| unproven(&error))?;
+    TileReader::open(&data.join("log"), &manifest.log_key.0).map_err(|error| unproven(&error))
+}
+
+fn checkpoint(data: &Path, as_json: bool) -> Result<(), CommandError> {
+    let log = open(data)?;
+    let checkpoint = log.checkpoint();
+    say::line(&if as_json {
+        json(&serde_json::json!({
+            "origin": checkpoint.origin.to_string(),
+            "size": checkpoint.size,
+            "root": checkpoint.root,
+            "note": log.note(),
+        }))
+    } else {
+        log.note().trim_end().to_owned()
+    });
+    Ok(())
+}
+
+fn history(data: &Path, as_json: bool) -> Result<(), CommandError> {
+    let log = open(data)?;
+    for (number, entry) in (1_u64..).zip(log.entries()) {
+        let damaged = |why: &dyn std::error::Error| {
+            CommandError::No(format!("entry {number} cannot be read: {why}"))
+        };
+        let entry = entry.map_err(|error| damaged(&error))?;
+        let public = match Entry::read(&entry).map_err(|error| damaged(&error))? {
+            Entry::Public(bytes) => {
+                serde_json::from_slice(bytes).map_err(|error| damaged(&error))?
+            }
+            Entry::Blinded(_) => serde_json::json!({ "event": "private" }),
+        };
+        say::line(&if as_json {
+            serde_json::json!({ "log_index": number, "entry": public }).to_string()
+        } else {
+            let name = public.get("event").and_then(serde_json::Value::as_str).unwrap_or("");
+            let more = if name == "private" { String::new() } else { format!("  {public}") };
+            format!("{number:>8}  {name}{more}")
+        });
+    }
+    Ok(())
+}
