@@ -243,7 +243,7 @@ impl Book {
 }
 
 /// The key that signs checkpoints: read from its file, or drawn once.
-fn log_key(path: &Path) -> Result<LogKey, BookError> {
+pub(crate) fn log_key(path: &Path) -> Result<LogKey, BookError> {
     let failed = |source| BookError::File { path: path.to_owned(), source };
     match std::fs::read_to_string(path) {
         Ok(text) => {

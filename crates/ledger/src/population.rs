@@ -50,7 +50,7 @@ impl Txn {
         Ok((enrolled, withdrawn))
     }
 
-    fn all_epochs(&self) -> Result<BTreeMap<u64, Vec<u32>>, BookError> {
+    pub(crate) fn all_epochs(&self) -> Result<BTreeMap<u64, Vec<u32>>, BookError> {
         let mut all: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
         for entry in self.raw.open_table(EPOCHS)?.iter()? {
             let (slot, epoch) = entry?.0.value();

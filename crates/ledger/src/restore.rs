@@ -61,11 +61,11 @@ impl Book {
                 return Err(BackupError::NoLedger { path });
             }
         }
+        let key = crate::book::log_key(&data.join("log.key"))?.public();
+        let audited = imprimatur_log::audit(&data.join("log"), &key, None);
+        audited.map_err(|error| BackupError::Apart(error.to_string()))?;
         put_in_place(&backup, from, data)?;
         let book = Self::open_unchecked(data)?;
-        let published = data.join("log");
-        let audited = imprimatur_log::audit(&published, &book.log_public_key(), None);
-        audited.map_err(|error| BackupError::Apart(error.to_string()))?;
         let replayed = book.replay(&backup, data)?;
         book.agrees_with_log()?;
         book.finish_destroying()?;

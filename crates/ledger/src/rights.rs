@@ -1,5 +1,7 @@
 //! What rights requests read: whose a key is, and everything that is held about its subject.
 
+use std::collections::BTreeSet;
+
 use imprimatur_consent::event::LedgerEvent;
 use imprimatur_consent::{Digest, Pseudonym, SubjectId};
 use imprimatur_runtime::UnixSeconds;
@@ -91,11 +93,8 @@ impl Txn {
     ///
     /// # Errors
     /// [`BookError`].
-    pub fn pseudonyms_of(
-        &self,
-        subject: SubjectId,
-    ) -> Result<std::collections::BTreeSet<Pseudonym>, BookError> {
-        self.slot(subject).map_or_else(|| Ok(Default::default()), |slot| self.pseudonyms(slot))
+    pub fn pseudonyms_of(&self, subject: SubjectId) -> Result<BTreeSet<Pseudonym>, BookError> {
+        self.slot(subject).map_or_else(|| Ok(BTreeSet::new()), |slot| self.pseudonyms(slot))
     }
 
     /// A subject's records that are on their way to the lake.
@@ -138,8 +137,32 @@ impl Txn {
         self.slot(subject).is_some()
     }
 
-    /// Subjects of which a request of this number is; `None` once it was erased.
+    /// The subject in a slot; `None` once it was erased.
     pub fn subject_of(&self, slot: u64) -> Option<SubjectId> {
         self.known(slot).map(|known| SubjectId::of(&known.public_key))
+    }
+
+    /// The subjects behind these pseudonyms of subjects or principals, as far as their peppers live:
+    /// whom to tell when rows leaked. Computes every pseudonym there is.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn behind(
+        &self,
+        pseudonyms: &BTreeSet<Pseudonym>,
+    ) -> Result<BTreeSet<SubjectId>, BookError> {
+        let mut subjects = BTreeSet::new();
+        for (slot, epochs) in self.all_epochs()? {
+            let Some(known) = self.known(slot) else { continue };
+            let subject = SubjectId::of(&known.public_key);
+            for epoch in epochs {
+                let pepper = self.pepper(epoch)?;
+                let own = [pepper.subject(subject), pepper.principal(known.principal)];
+                if own.iter().any(|pseudonym| pseudonyms.contains(pseudonym)) {
+                    subjects.insert(subject);
+                }
+            }
+        }
+        Ok(subjects)
     }
 }

@@ -96,8 +96,10 @@ impl Txn {
             let Task { job, request } =
                 serde_json::from_slice(&value).map_err(|_other_form| unreadable(TASKS))?;
             let held = self.held(slot)?;
-            let waits =
-                job == Job::Erase && held.is_some_and(|held| held.standing.held(today).is_some());
+            let waits = match job {
+                Job::Erase => held.is_some_and(|held| held.standing.held(today).is_some()),
+                Job::Rectify { .. } => on_the_way.contains(&slot),
+            };
             if !waits {
                 let pseudonyms = self.pseudonyms(slot)?;
                 work.push(Work { task: number, job, pseudonyms, slot, request });

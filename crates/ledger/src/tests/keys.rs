@@ -202,3 +202,36 @@ fn a_rectification_waits_for_what_is_on_its_way() {
     txn.publish::<()>(&[position], &[]).unwrap();
     assert_eq!(txn.work(TODAY).unwrap().len(), 1);
 }
+
+#[test]
+fn the_subjects_behind_leaked_pseudonyms_are_found_while_their_pepper_lives() {
+    let (book, _folder) = book();
+    let txn = book.begin().unwrap();
+    let subject = granted(&txn).subject();
+    stored(&txn, subject, 1);
+    let other = record(&txn, 8, &said(8, 1, Decision::Granted, &[Category::PrintTime])).standing;
+    stored(&txn, other.subject(), 1);
+    let leaked = txn.pseudonyms_of(subject).unwrap();
+    assert_eq!(txn.behind(&leaked).unwrap(), [subject].into());
+    let nobody = [imprimatur_consent::Pseudonym([5; 16])].into();
+    assert!(txn.behind(&nobody).unwrap().is_empty());
+    txn.commit().unwrap();
+    let txn = book.begin().unwrap();
+    txn.expire_peppers(1, UtcDate(TODAY.0 + 99)).unwrap();
+    assert!(txn.behind(&leaked).unwrap().is_empty(), "nobody can tell any more");
+}
+
+#[test]
+fn no_pseudonym_is_the_same_in_two_epochs() {
+    let (book, _folder) = book();
+    let txn = book.begin().unwrap();
+    let standing = granted(&txn);
+    let epochs = [202_610, 202_611, 20_261_121];
+    let of_subject = epochs.map(|epoch| txn.pepper(epoch).unwrap().subject(standing.subject()));
+    let of_principal = epochs.map(|epoch| txn.pepper(epoch).unwrap().principal(standing.principal));
+    let all: std::collections::BTreeSet<_> = of_subject.iter().chain(&of_principal).collect();
+    assert_eq!(all.len(), 6);
+    // Within an epoch it is one: else nothing could be counted.
+    let again = txn.pepper(202_610).unwrap().subject(standing.subject());
+    assert_eq!(again, of_subject[0]);
+}
