@@ -17,6 +17,7 @@ use crate::control::{self, ControlError};
 use crate::core::{Agent, AgentError};
 use crate::measure::{self, MeasureSettings};
 use crate::sources::{NowFn, Source};
+use crate::told::chain;
 use crate::uplink;
 
 /// Readings that may wait to be measured: a source that is faster waits, it loses nothing.
@@ -34,6 +35,24 @@ pub enum AppError {
     /// The socket cannot be made.
     #[error("cannot start the agent's socket")]
     Control(#[from] ControlError),
+}
+
+/// How often the farm's list is looked at.
+const HEED_EVERY: Duration = Duration::from_hours(1);
+
+/// Looks at the farm's list now and then, until `stop` is cancelled.
+async fn heed(agent: Agent, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(HEED_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {
+                if let Err(error) = agent.heed_mandate() {
+                    tracing::error!(error = %chain(&error), "the farm's list cannot be heeded");
+                }
+            }
+        }
+    }
 }
 
 /// Runs the agent until `stop` is cancelled.
@@ -59,7 +78,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Stopped, App
     let socket = config.agent.data_dir.join(control::SOCKET);
     let listener = control::listen(&socket)?;
     tasks.spawn(control::serve(agent.clone(), statuses, listener, stop.clone()));
-    let settings = MeasureSettings { machine: config.machine, seal_after: config.seal_after };
+    tasks.spawn(heed(agent.clone(), stop.clone()));
+    let settings = MeasureSettings {
+        machine: config.machine,
+        seal_after: config.seal_after,
+        active: config.active,
+    };
     tasks.spawn(measure::run(agent.clone(), settings, clock, readings, stop.clone()));
     if let Some(settings) = config.uplink {
         tasks.spawn(Box::pin(uplink::run(agent, settings, stop.clone())));

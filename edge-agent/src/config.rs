@@ -15,7 +15,7 @@ use url::{Host, Url};
 
 use crate::active::Active;
 use crate::catalogue::{self, Model};
-use crate::core::{AgentSettings, SPOOL_BYTES_MAX};
+use crate::core::{AgentSettings, Farm, SPOOL_BYTES_MAX};
 use crate::sources::SourceSettings;
 use crate::uplink::{Broker, UplinkSettings};
 
@@ -85,6 +85,8 @@ struct Raw {
     /// File that holds the name of the agent whose owner uses the printer now. Default: this agent is
     /// alone.
     active_file: Option<PathBuf>,
+    /// The list of printers that a farm's owner signed. Default: none.
+    farm: Option<RawFarm>,
     /// Bytes of unsent batches, 2,048 to 1,073,741,824. Default 8,388,608: years of days.
     spool_bytes_max: Option<u64>,
     /// How log lines look: `text` (default, for people) or `json`.
@@ -114,6 +116,17 @@ struct RawCollector {
     /// Whether a broker on another machine may be reached without TLS. Default false.
     #[serde(default)]
     allow_plaintext: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFarm {
+    /// The signed list. No default.
+    mandate: PathBuf,
+    /// Ed25519 public key of the farm's owner, 64 hex digits. No default.
+    key: String,
+    /// What this printer is called in the list. No default.
+    printer: String,
 }
 
 fn english() -> String {
@@ -240,6 +253,7 @@ impl Config {
                 hardware_root: PathBuf::from("/"),
                 deny: raw.deny,
                 principal_file: raw.principal_file,
+                farm: raw.farm.map(farm).transpose()?,
             },
             active: active(raw.name, raw.active_file)?,
             uplink,
@@ -251,6 +265,15 @@ impl Config {
                 RawFormat::Json => logs::Format::Json,
             },
         })
+    }
+}
+
+fn farm(raw: RawFarm) -> Result<Farm, ConfigError> {
+    let expected = "the public key of the farm's owner, 64 hex digits";
+    let RawFarm { mandate, key, printer } = raw;
+    match key.parse() {
+        Ok(key) => Ok(Farm { mandate, key, printer }),
+        Err(_no_key) => Err(ConfigError::Value { key: "farm.key", got: key, expected }),
     }
 }
 
@@ -379,6 +402,12 @@ mod tests {
         rejects("[machine]\nfirmware = \"klipper\"", "`machine.firmware` is `klipper`");
         rejects("[machine]\nnozzle_mm = 0", "`machine.nozzle_mm` is `0`");
         rejects("[[source]]\nkind = \"telepathy\"", "unknown variant `telepathy`");
+        rejects("language = \"xx\"", "`language` is `xx`");
+        rejects("deny = [\"geometry\"]", "unknown variant `geometry`");
+        rejects("grant = [\"status\"]", "unknown field `grant`");
+        rejects("name = \"anna\"", "`name` is `anna`, expected `name` and `active_file` together");
+        rejects("active_file = \"/run/active\"", "`active_file` is `/run/active`");
+        rejects("[farm]\nmandate = \"m\"\nprinter = \"p\"\nkey = \"12\"", "`farm.key` is `12`");
         rejects("policy = \"/nowhere/policy.toml\"", "cannot read `/nowhere/policy.toml`");
         assert!(Config::from_toml("").is_err());
     }

@@ -38,6 +38,7 @@ pub use self::consent::{CategoryState, Granted, Overview, Withdrawn};
 pub use self::error::AgentError;
 use self::fingerprint::Fingerprint;
 pub use self::journal::{Line, Noted};
+pub use self::mandate::Farm;
 pub use self::offer::{Errand, OfferedEvent, OfferedFrame, Says};
 pub use self::preview::{Preview, PreviewKind, Row};
 pub use self::record::Recorded;
@@ -101,6 +102,8 @@ pub(crate) struct Core {
     talk: Option<Talk>,
     /// Whether the owner was warned of the collector's log.
     warned: bool,
+    /// Whether the owner was told that the farm's list grants nothing.
+    unheeded: bool,
     counts: Counts,
     changes: Changes,
 }
@@ -124,6 +127,7 @@ impl Agent {
             so_far: None,
             talk: None,
             warned: false,
+            unheeded: false,
             counts: Counts::default(),
             changes: Changes::default(),
         };

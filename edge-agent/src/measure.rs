@@ -2,7 +2,8 @@
 //!
 //! Starts anew at the first grant, so that nothing from before it can be told. Prints in progress
 //! when the agent stops are forgotten; the day so far is handed over. A report that the store could
-//! not take waits here and is tried again.
+//! not take waits here and is tried again. While another principal uses the printer nothing is
+//! measured, and a print that ran at any change between principals is never told.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accumulate::report::{DayContext, PrintContext, day_report, print_report};
 use crate::accumulate::{Accumulator, FaultLog, Finished, FinishedDay};
+use crate::active::Active;
 use crate::config::{Machine, SealAfter};
 use crate::core::{Agent, AgentError, Changes};
 use crate::reading::{Reading, Said};
@@ -29,12 +31,14 @@ const TICK: Duration = Duration::from_secs(20);
 const WAITING_MAX: usize = 64;
 
 /// What the owner said, and when batches are made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MeasureSettings {
     /// The machine.
     pub machine: Machine,
     /// When a batch is made.
     pub seal_after: SealAfter,
+    /// Who uses the printer, when several may.
+    pub active: Option<Active>,
 }
 
 struct Report {
@@ -54,6 +58,10 @@ struct Measure {
     /// Since when the accumulator measures.
     since: UnixSeconds,
     online: Option<ReadingSource>,
+    /// Whether this agent's owner uses the printer.
+    active: bool,
+    /// Whether a print runs that was begun while somebody else did.
+    theirs: bool,
     waiting: VecDeque<Report>,
     failing: bool,
 }
@@ -79,6 +87,8 @@ pub async fn run(
         accumulator: Accumulator::default(),
         since,
         online: None,
+        active: true,
+        theirs: false,
         waiting: VecDeque::new(),
         failing: false,
     };
@@ -102,13 +112,49 @@ impl Measure {
             Said::Offline => self.online = None,
             _ => {}
         }
-        let finished = self.accumulator.observe(reading);
-        self.take(finished);
+        if self.follow_active() {
+            let finished = self.accumulator.observe(reading);
+            self.take(finished);
+        } else {
+            match reading.said {
+                Said::Started | Said::AlreadyRunning => self.theirs = true,
+                Said::Ended(_) => self.theirs = false,
+                _ => {}
+            }
+        }
         self.show_so_far();
+    }
+
+    /// Whether this agent's owner uses the printer now; forgets what must not be told when that
+    /// changes.
+    fn follow_active(&mut self) -> bool {
+        let active = self.settings.active.as_ref().is_none_or(Active::is_this);
+        let before = std::mem::replace(&mut self.active, active);
+        let at = self.clock.now();
+        let mut observe = |said| self.accumulator.observe(Reading { at, said });
+        let mut finished = Vec::new();
+        match (before, active) {
+            (true, false) => {
+                finished.extend(observe(Said::Offline));
+                self.theirs = self.accumulator.is_printing();
+                self.accumulator.forget_print();
+            }
+            (false, true) => {
+                let online = self.online.map(Said::Online);
+                let runs = std::mem::take(&mut self.theirs).then_some(Said::AlreadyRunning);
+                for said in online.into_iter().chain(runs) {
+                    finished.extend(observe(said));
+                }
+            }
+            _ => {}
+        }
+        self.take(finished);
+        active
     }
 
     fn pass(&mut self) {
         self.follow_consent();
+        self.follow_active();
         let finished = self.accumulator.advance(self.clock.now());
         self.take(finished);
         self.hand_over();
@@ -158,6 +204,8 @@ impl Measure {
         self.accumulator = Accumulator::new(FaultLog::from_grant(at));
         let again = self.online.map(Said::Online);
         let again = again.into_iter().chain(printing.then_some(Said::AlreadyRunning));
+        // Somebody else's time is not measured.
+        let again = again.chain((!self.active).then_some(Said::Offline));
         for said in again {
             self.accumulator.observe(Reading { at, said });
         }

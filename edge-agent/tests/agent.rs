@@ -39,6 +39,25 @@ impl Host {
         told(&self.command(arguments).output().unwrap())
     }
 
+    /// What a command says to somebody who types this.
+    fn says_to(&self, arguments: &[&str], typed: &str) -> (i32, String) {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, typed.as_bytes()).unwrap();
+        drop(input);
+        told(&child.wait_with_output().unwrap())
+    }
+
+    fn flag(&self, category: &str) -> String {
+        let (_, text) = self.says(&["consent", "show", "--json"]);
+        let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let categories = shown["categories"].as_array().unwrap();
+        let found = categories.iter().find(|state| state["category"] == category).unwrap();
+        format!("{} {}", found["flag"], found["state"]).replace('"', "")
+    }
+
     fn run(&self) -> Running {
         let child = self.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
         let running = Running(child);
@@ -120,11 +139,15 @@ fn wrong_words_and_settings_have_their_own_exit_codes() {
 #[test]
 fn every_command_shows_an_example() {
     let host = Host::new("");
-    for command in ["run", "preview", "log", "sources"] {
+    let rights = [
+        "explain", "export", "erase", "restrict", "release", "object", "complain", "rectify",
+        "recover", "requests", "handover", "wipe",
+    ];
+    for command in ["run", "preview", "log", "sources"].into_iter().chain(rights) {
         let (code, text) = host.says(&[command, "--help"]);
         assert!(code == 0 && text.contains("Example:"), "{text}");
     }
-    for command in ["show", "grant", "refuse", "withdraw"] {
+    for command in ["show", "grant", "renew", "refuse", "withdraw"] {
         let (code, text) = host.says(&["consent", command, "--help"]);
         assert!(code == 0 && text.contains("Example:"), "{text}");
     }
@@ -187,4 +210,150 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(told(&output), (0, String::new()));
+}
+
+#[test]
+fn a_yes_needs_age_and_authority_and_a_no_stays_on_the_device() {
+    let host = Host::new("");
+    assert_eq!(host.flag("laser"), "unasked requested", "`consent show` shows the question");
+    let (code, text) = host.says_to(&["consent", "grant", "status"], "no\n");
+    assert!(code == 1 && text.contains("entitled to decide for this printer?"), "{text}");
+    assert!(text.contains("16 years") && !text.contains("Grant these"), "{text}");
+    assert_eq!(host.flag("status"), "refused refused");
+    let (code, _) = host.says_to(&["consent", "grant", "faults"], "yes\nno\n");
+    assert_eq!((code, host.flag("faults").as_str()), (1, "refused refused"));
+    let (code, text) = host.says_to(&["consent", "grant", "faults"], "yes\nyes\n");
+    assert!(code == 0 && text.contains("Recovery code, shown this once"), "{text}");
+    assert_eq!(host.flag("faults"), "granted given");
+    let (code, text) = host.says(&["consent", "grant", "laser", "--yes", "--json"]);
+    let granted: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &granted["recovery_code"]), (0, &serde_json::Value::Null), "once only");
+    let (code, text) = host.says(&["consent", "renew", "--yes"]);
+    assert!(code == 0 && text.contains("Renewed: laser, faults"), "{text}");
+    let (code, text) = host.says(&["consent", "renew", "machine", "--yes"]);
+    assert!(code == 1 && text.contains("`machine` is not granted"), "{text}");
+    let (code, text) = host.says(&["consent", "show", "--ask"]);
+    assert!(code == 0 && text.contains("consent grant machine print_time"), "{text}");
+    assert!(!text.contains("consent grant machine print_time temperature material laser"));
+}
+
+#[test]
+fn rights_without_anything_held_say_so_and_an_export_gives_what_is_here() {
+    let host = Host::new("");
+    let (code, text) = host.says(&["explain"]);
+    assert!(code == 1 && text.contains("nothing was ever sent"), "{text}");
+    let out = host.folder.path().join("mine.jsonl");
+    let (code, text) = host.says(&["export", "--out", out.to_str().unwrap()]);
+    assert_eq!((code, text.as_str()), (0, ""));
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    let lines = fs::read_to_string(&out).unwrap();
+    assert!(lines.lines().count() >= 12, "{lines}");
+    for line in lines.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(value["part"], "device");
+    }
+    assert_eq!(host.says(&["export", "--out", out.to_str().unwrap()]).0, 1, "not overwritten");
+    assert_eq!(host.says(&["erase"]).0, 0);
+    let (code, text) = host.says(&["requests", "--json"]);
+    assert_eq!((code, text.as_str()), (0, "[]\n"));
+    assert_eq!(host.says(&["complain", "weather"]).0, 2);
+    assert_eq!(host.says(&["rectify", "--since", "2026-11-01"]).0, 2);
+    let rectify = ["rectify", "--since", "2026-11-01", "--model", "toaster"];
+    assert_eq!(host.says(&rectify).0, 2);
+}
+
+#[test]
+fn a_recovery_code_is_checked_before_it_is_taken() {
+    let host = Host::new("");
+    let (code, text) = host.says(&["recover", "ABCD"]);
+    assert!(code == 1 && text.contains("36 letters"), "{text}");
+    let (_, text) = host.says(&["consent", "grant", "status", "--yes", "--json"]);
+    let granted: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let shown = granted["recovery_code"].as_str().unwrap();
+    let other = Host::new("");
+    assert_eq!(other.says_to(&["recover"], &format!("{shown}\n")).0, 0);
+    let (code, text) = other.says(&["explain"]);
+    assert!(code == 1 && text.contains("no collector is set"), "{text}");
+    let wrong = shown.replace(char::is_numeric, "Z");
+    assert_eq!(other.says(&["recover", &wrong]).0, i32::from(wrong != shown));
+}
+
+#[test]
+fn an_unusable_store_stops_everything_with_64_and_says_how_to_repair_it() {
+    let refused = |happens: &dyn Fn(&Path), expected: &str| {
+        let host = Host::new("");
+        assert_eq!(host.says(&["consent", "grant", "status", "--yes"]).0, 0);
+        happens(&host.data());
+        for command in [&["run"][..], &["consent", "show"], &["preview"], &["wipe"]] {
+            let (code, text) = host.says(command);
+            assert_eq!(code, 64, "{command:?}: {text}");
+            assert!(text.contains(expected) && text.contains("to repair"), "{text}");
+            assert!(text.contains("nothing is collected or sent"), "{text}");
+        }
+        let (code, text) = host.says(&["wipe", "--force"]);
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(host.flag("status"), "unasked requested");
+    };
+    let db = |data: &Path| data.join("store/db");
+    refused(&|data| fs::write(db(data), "garbage").unwrap(), "`imprimatur-agent wipe --force`");
+    refused(&|data| fs::remove_dir_all(data.join("store")).unwrap(), "shortened, old or missing");
+    let open = fs::Permissions::from_mode(0o666);
+    refused(&|data| fs::set_permissions(db(data), open.clone()).unwrap(), "chmod go-w");
+    let link = |data: &Path| {
+        fs::rename(data.join("store"), data.join("away")).unwrap();
+        std::os::unix::fs::symlink(data.join("away"), data.join("store")).unwrap();
+    };
+    refused(&link, "is a link");
+}
+
+#[test]
+fn a_wipe_waits_for_what_ends_something_and_for_the_agent() {
+    let nobody = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let host =
+        Host::new(&format!("[collector]\nkey = \"{nobody}\"\nbroker = \"mqtt://127.0.0.1:1\"\n"));
+    assert_eq!(host.says(&["consent", "grant", "status", "--yes"]).0, 0);
+    let running = host.run();
+    let (code, text) = host.says(&["wipe", "--force"]);
+    assert!(code == 69 && text.contains("stop it first"), "{text}");
+    assert_eq!(running.end().0, 0);
+    let (code, text) = host.says(&["wipe"]);
+    assert!(code == 0 && text.contains("is gone"), "{text}");
+    assert!(!host.data().exists() && host.config().exists());
+    assert_eq!(host.says(&["wipe"]).0, 0, "again is no failure");
+
+    assert_eq!(host.says(&["consent", "grant", "status", "--yes"]).0, 0);
+    {
+        // The wire has seen the grant, so its withdrawal has to be said.
+        let config = imprimatur_agent::config::Config::read(&host.config()).unwrap();
+        let clock = imprimatur_runtime::SystemClock::shared();
+        let agent = imprimatur_agent::Agent::open(config.agent, clock).unwrap();
+        let errand = agent.errand().unwrap().unwrap();
+        agent.offer_event(&errand, |_| true).unwrap();
+    }
+    assert_eq!(host.says(&["consent", "withdraw"]).0, 0);
+    let (code, text) = host.says(&["wipe"]);
+    assert!(code == 1 && text.contains("not delivered yet"), "{text}");
+    assert_eq!(host.says(&["wipe", "--force"]).0, 0);
+    assert!(!host.data().exists());
+}
+
+#[test]
+fn a_handover_opens_the_answers_again() {
+    let host = Host::new("");
+    assert_eq!(host.says(&["consent", "grant", "status", "--yes"]).0, 0);
+    assert_eq!(host.says(&["handover"]).0, 1, "nobody said yes");
+    assert_eq!(host.flag("status"), "granted given");
+    let (code, text) = host.says(&["handover", "--yes"]);
+    assert!(code == 0 && text.contains("Consent has ended"), "{text}");
+    assert_eq!(host.flag("status"), "unasked requested");
+}
+
+#[test]
+fn what_the_administrator_denies_cannot_be_granted() {
+    let host = Host::new("deny = [\"laser\"]");
+    let (code, text) = host.says(&["consent", "grant", "laser", "--yes"]);
+    assert!(code == 1 && text.contains("`laser` is denied"), "{text}");
+    let (_, text) = host.says(&["consent", "show"]);
+    assert!(text.contains("denied by the settings of this host"), "{text}");
+    assert_eq!(host.says(&["consent", "grant", "status", "--yes"]).0, 0);
 }

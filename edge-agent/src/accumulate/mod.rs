@@ -153,6 +153,13 @@ impl Accumulator {
         self.faults = FaultLog::from_grant(at);
     }
 
+    /// Forgets the print that runs: nothing of it will be told.
+    pub fn forget_print(&mut self) {
+        if self.is_printing() {
+            self.running = Running::Unseen;
+        }
+    }
+
     /// Whether a print runs whose start was seen.
     pub fn is_printing(&self) -> bool {
         matches!(self.running, Running::Seen(_))

@@ -6,6 +6,7 @@ use imprimatur_runtime::{UnixSeconds, UtcDate};
 
 use super::event::{Decided, Said, Waiting, Yes, signed};
 use super::fingerprint::Fingerprint;
+use super::mandate::Signed;
 use super::state::{Identity, Retired, read};
 use super::{Agent, AgentError, AgentSettings, Core, Counts, Noted, principal};
 use crate::store::Space;
@@ -134,7 +135,7 @@ impl Core {
         &mut self,
         categories: &[Category],
         token: Option<[u8; 32]>,
-        mandate: Option<Digest>,
+        mandate: Option<&Signed>,
     ) -> Result<Granted, AgentError> {
         self.may_be_granted(categories)?;
         let today = self.clock.today();
@@ -149,7 +150,7 @@ impl Core {
         let mut reserved = self.draft();
         let mut identity = match reserved.state.identity.take() {
             Some(identity) => identity,
-            None => self.draw()?,
+            None => self.draw(mandate)?,
         };
         // A list of the owner's has nobody before it to whom a code could be shown.
         let first = flags.silent() && !identity.offered && mandate.is_none();
@@ -230,18 +231,20 @@ impl Core {
         Ok(())
     }
 
-    fn yes(&self, categories: &[Category], mandate: Option<Digest>) -> Yes {
+    fn yes(&self, categories: &[Category], mandate: Option<&Signed>) -> Yes {
         let asked = categories.iter().filter_map(|category| self.state.asked.get(category));
-        let language = self.settings.language.clone();
+        let language = mandate.map_or(&self.settings.language, |signed| &signed.language).clone();
+        let mandate = mandate.map(|signed| signed.hash);
         Yes { language, requested: asked.min().copied(), mandate }
     }
 
     /// Draws key and principal, and remembers the hardware.
-    fn draw(&self) -> Result<Identity, AgentError> {
+    fn draw(&self, mandate: Option<&Signed>) -> Result<Identity, AgentError> {
         let holder = entropy::bytes()?;
-        let principal = match &self.settings.principal_file {
-            Some(file) => principal::join(file, holder).map_err(AgentError::Principal)?,
-            None => PrincipalId(entropy::bytes()?),
+        let principal = match (mandate, &self.settings.principal_file) {
+            (Some(signed), _) => signed.principal,
+            (None, Some(file)) => principal::join(file, holder).map_err(AgentError::Principal)?,
+            (None, None) => PrincipalId(entropy::bytes()?),
         };
         let mut identity = Identity::draw(self.settings.policy.hash, principal, holder)?;
         let root = &self.settings.hardware_root;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use imprimatur_consent::{Category, Policy, VerifyingKey};
 
+use super::mandate::Farm;
+
 /// Default bound of the spool, bytes: about 16,000 batches of one day.
 pub const SPOOL_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -27,6 +29,8 @@ pub struct AgentSettings {
     pub deny: BTreeSet<Category>,
     /// File of the principal that the agents of one owner share; without it each has its own.
     pub principal_file: Option<PathBuf>,
+    /// The list of printers that a farm's owner signed.
+    pub farm: Option<Farm>,
 }
 
 impl AgentSettings {
@@ -41,6 +45,7 @@ impl AgentSettings {
             hardware_root: PathBuf::from("/"),
             deny: BTreeSet::new(),
             principal_file: None,
+            farm: None,
         }
     }
 }

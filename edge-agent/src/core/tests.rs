@@ -1,6 +1,7 @@
 //! Tests of the decisions: each rule, its opposite, and one model under random operations.
 
 mod erasure;
+mod farm;
 mod grants;
 mod hardware;
 mod receipts;
@@ -20,6 +21,7 @@ use imprimatur_proto::consent::v1::{
 };
 use imprimatur_proto::ingest::v1::{Outcome, RefusalReason, SignedVerdict, Verdict};
 use imprimatur_proto::record::RecordKind;
+use imprimatur_proto::rights::v1::{RightsStatus, Verb};
 use imprimatur_proto::telemetry::v1::{
     Batch, DayMachine, DayPrintTime, DayReport, DaySlicing, DayStatus, PrintMaterial, PrintReport,
     PrintStatus, PrintTime, SignedBatch,
@@ -910,6 +912,18 @@ enum Op {
     NextDay,
     /// Nothing is heard for so many days.
     Away(u32),
+    /// All that is granted is granted again.
+    Renew,
+    /// The collector records the next event and cannot prove it.
+    Unproven,
+    /// The owner erases everything.
+    Erase,
+    /// The owner asks what is held.
+    Explain,
+    /// The collector answers what the owner asked.
+    Converse(RightsStatus),
+    /// The printer changes hands.
+    Handover,
     Restart,
 }
 
@@ -931,6 +945,13 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::RefuseEvent(ReceiptStatus::SequenceReused)),
         1 => Just(Op::RefuseEvent(ReceiptStatus::TokenInvalid)),
         1 => (2..50_u32).prop_map(Op::Away),
+        1 => Just(Op::Renew),
+        1 => Just(Op::Unproven),
+        1 => Just(Op::Erase),
+        1 => Just(Op::Explain),
+        1 => Just(Op::Converse(RightsStatus::Done)),
+        1 => Just(Op::Converse(RightsStatus::Accepted)),
+        1 => Just(Op::Handover),
         3 => Just(Op::Offer),
         2 => Just(Op::Store),
         1 => (0..4_usize).prop_map(Op::Refuse),
@@ -947,6 +968,8 @@ struct Model {
     ledger: BTreeMap<Vec<u8>, (u64, BTreeSet<Category>)>,
     /// Every frame that was ever spooled, by subject and number.
     frames: BTreeMap<(Vec<u8>, u64), Vec<u8>>,
+    /// Whether a receipt was not to be believed, and none since was.
+    doubt: bool,
 }
 
 impl Model {
@@ -1006,8 +1029,29 @@ impl Model {
                 }
             }
             Op::RefuseEvent(status) => self.refuse_event(&room, status),
+            Op::Renew => match room.agent.renew(None) {
+                Err(error) => assert!(error.refuses(), "{error}"),
+                Ok(renewed) => {
+                    assert_eq!(renewed.into_iter().collect::<BTreeSet<_>>(), self.granted)
+                }
+            },
+            Op::Unproven => self.disbelieved(&room),
+            Op::Erase => {
+                room.agent.exercise(&Exercise::Erase {}).unwrap();
+                self.granted.clear();
+            }
+            Op::Explain => match room.agent.exercise(&Exercise::Explain {}) {
+                Err(error) => assert!(error.refuses(), "{error}"),
+                Ok(lines) => assert!(!lines.is_empty()),
+            },
+            Op::Converse(status) => self.converse(&room, status),
+            Op::Handover => {
+                room.agent.handover().unwrap();
+                self.granted.clear();
+            }
             Op::Offer => {
                 if let Some(frame) = room.offered().first() {
+                    assert!(!self.doubt, "offered in doubt");
                     let subject = batch(&frame.bytes).header.unwrap().subject;
                     let (_, granted) = &self.ledger[&subject];
                     assert_eq!(*granted, self.granted, "offered before a receipt");
@@ -1030,7 +1074,7 @@ impl Model {
         if event.sequence <= *number {
             return ReceiptStatus::SequenceReused;
         }
-        let grants = event.decision() == Decision::Granted;
+        let grants = matches!(event.decision(), Decision::Granted | Decision::Renewed);
         let age = room.clock.today().0 - event.date;
         if grants && age > OLDEST_RECORD_DAYS {
             return ReceiptStatus::DateOutOfRange;
@@ -1056,6 +1100,31 @@ impl Model {
         let granted = &self.ledger[&subject].1;
         let receipt = room.collector.receipt_naming(event, status, granted);
         assert_eq!(room.agent.on_receipt(&receipt).unwrap(), Heard::Receipt(status));
+        self.doubt = false;
+    }
+
+    fn disbelieved(&mut self, room: &Room) {
+        let Some(event) = room.event() else { return };
+        self.fold(room, &event);
+        let mut receipt = room.collector.answer(&event, ReceiptStatus::Recorded);
+        receipt.nonce = vec![1; 32];
+        let heard = room.agent.on_receipt(&room.collector.sign_receipt(&receipt)).unwrap();
+        assert!(matches!(heard, Heard::Ignored(Ignored::Unproven)), "{heard:?}");
+        self.doubt = true;
+    }
+
+    /// What is erased is withdrawn, and its key is gone.
+    fn converse(&mut self, room: &Room, status: RightsStatus) {
+        for request in room.converse(status) {
+            let subject = SubjectId::of(request.public_key.as_slice().try_into().unwrap());
+            if request.verb() == Verb::Erase {
+                self.ledger.entry(subject.0.to_vec()).or_default().1.clear();
+            }
+            if request.verb() == Verb::Erase && status == RightsStatus::Done {
+                let agent = room.agent.lock();
+                assert_eq!(agent.store.get(Space::Retired, &subject.0).unwrap(), None);
+            }
+        }
     }
 
     fn refuse_event(&mut self, room: &Room, status: ReceiptStatus) {
@@ -1066,7 +1135,7 @@ impl Model {
             return;
         }
         // The collector turns a withdrawal away only for its number.
-        let grants = told.decision() == Decision::Granted;
+        let grants = matches!(told.decision(), Decision::Granted | Decision::Renewed);
         let status = if grants { status } else { ReceiptStatus::SequenceReused };
         room.agent.on_receipt(&room.collector.receipt(&event, status)).unwrap();
         if status == ReceiptStatus::TokenInvalid {

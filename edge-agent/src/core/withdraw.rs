@@ -4,6 +4,7 @@ use imprimatur_consent::{Category, Flag, SubjectId};
 
 use super::consent::{Withdrawn, next, sorted};
 use super::event::{Decided, Said, Waiting, sign_again, signed, without};
+use super::mandate::Applied;
 use super::principal;
 use super::seal::strip_frame;
 use super::state::{Draft, Identity, Retired, State, json, numbered, read};
@@ -163,7 +164,7 @@ impl Core {
         }
         let State { flags, asked, mandate, rebuild, .. } = &mut draft.state;
         (flags.0.clear(), asked.clear());
-        (*mandate, *rebuild) = (None, true);
+        (*mandate, *rebuild) = (mandate.take().map(Applied::spent), true);
         draft.note(why);
         self.commit(draft)?;
         self.talk = None;

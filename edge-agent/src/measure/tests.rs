@@ -19,12 +19,26 @@ async fn measured(
     seal_after: SealAfter,
     said: impl IntoIterator<Item = Option<Said>>,
 ) {
+    measured_by(room, seal_after, None, said.into_iter().map(|said| (said, ""))).await;
+}
+
+/// As [`measured`], among several principals: before each reading the file names one.
+async fn measured_by(
+    room: &Room,
+    seal_after: SealAfter,
+    active: Option<Active>,
+    said: impl IntoIterator<Item = (Option<Said>, &'static str)>,
+) {
     let (out, readings) = mpsc::channel(8);
-    let settings = MeasureSettings { machine: Machine::default(), seal_after };
+    let file = active.as_ref().map(|active| active.file.clone());
+    let settings = MeasureSettings { machine: Machine::default(), seal_after, active };
     let clock: Arc<dyn Clock> = Arc::<imprimatur_runtime::clock::ManualClock>::clone(&room.clock);
     let stop = CancellationToken::new();
     let task = tokio::spawn(run(room.agent.clone(), settings, clock, readings, stop.clone()));
-    for said in said {
+    for (said, name) in said {
+        if let Some(file) = &file {
+            std::fs::write(file, name).unwrap();
+        }
         let at = UnixSeconds(room.clock.now().0 + 300);
         room.clock.set(at);
         match said {
@@ -94,7 +108,11 @@ async fn a_print_tells_no_fault_from_before_the_faults_were_granted() {
     let clock: Arc<dyn Clock> = Arc::<imprimatur_runtime::clock::ManualClock>::clone(&room.clock);
     let mut measure = Measure {
         agent: room.agent.clone(),
-        settings: MeasureSettings { machine: Machine::default(), seal_after: SealAfter::Print },
+        settings: MeasureSettings {
+            machine: Machine::default(),
+            seal_after: SealAfter::Print,
+            active: None,
+        },
         changes: room.agent.changes(),
         identities: room.agent.changes().borrow().identities,
         fault_grants: 0,
@@ -102,6 +120,8 @@ async fn a_print_tells_no_fault_from_before_the_faults_were_granted() {
         since: clock.now(),
         clock,
         online: None,
+        active: true,
+        theirs: false,
         waiting: VecDeque::new(),
         failing: false,
     };
@@ -118,4 +138,24 @@ async fn a_print_tells_no_fault_from_before_the_faults_were_granted() {
     say(ended());
     let print = batch(&room.agent.preview().unwrap().bytes).prints.remove(0);
     assert_eq!(print.faults.unwrap().recent(), FaultHistory::None);
+}
+
+#[tokio::test]
+async fn a_print_is_recorded_only_by_the_agent_that_is_active_throughout() {
+    async fn batches(names: [&'static str; 4]) -> u64 {
+        let room = Room::granted(&[Category::Status]);
+        let file = room.folder.path().join("active");
+        let active = Some(Active { name: "anna".to_owned(), file });
+        let said = [Said::Online(ReadingSource::Moonraker), Said::Started, Said::Resumed, ended()];
+        let said = said.map(Some).into_iter().zip(names);
+        measured_by(&room, SealAfter::Print, active, said).await;
+        room.agent.show().unwrap().batches_waiting
+    }
+    assert_eq!(batches(["anna"; 4]).await, 1);
+    assert_eq!(batches(["ben"; 4]).await, 0);
+    assert_eq!(batches([""; 4]).await, 0, "a file that names nobody");
+    assert_eq!(batches(["anna", "ben", "anna", "anna"]).await, 0, "begun by another");
+    assert_eq!(batches(["anna", "anna", "ben", "anna"]).await, 0, "another meanwhile");
+    assert_eq!(batches(["anna", "anna", "anna", "ben"]).await, 0, "ended by another");
+    assert_eq!(batches(["ben", "anna", "anna", "anna"]).await, 1);
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Broker, UplinkSettings, run};
 use crate::core::tests::{Collector, Room, said};
+use crate::core::{Exercise, RequestOutcome};
 
 #[derive(Default)]
 struct Seen {
@@ -291,4 +292,23 @@ async fn many_agents_live_in_one_process() {
     for one in running {
         one.end().await;
     }
+}
+
+#[tokio::test]
+async fn an_owners_requests_are_answered_step_by_step_and_then_the_line_goes_silent() {
+    let room = Room::granted(&[Category::Status]);
+    let wire = Wire::start(&room.collector).await;
+    let running = Running::start(&room, wire.port);
+    let outcome = || room.agent.requests().unwrap().last().map(|line| line.outcome);
+    room.agent.exercise(&Exercise::Export {}).unwrap();
+    until("the export", || outcome() == Some(RequestOutcome::Done)).await;
+    assert_eq!(wire.payloads("/request").len(), 3, "a challenge and two pages");
+    let line = room.agent.requests().unwrap().remove(0);
+    assert!(line.pages == 2 && room.agent.page(line.number, 1).unwrap().is_some());
+    room.agent.exercise(&Exercise::Erase {}).unwrap();
+    until("the erasure", || outcome() == Some(RequestOutcome::Done)).await;
+    assert_eq!(said(&wire.payloads("/consent")[0]).0.decision(), Decision::Withdrawn);
+    until("silence", || wire.look(|seen| seen.open) == 0).await;
+    assert_eq!(room.agent.errand().unwrap(), None);
+    running.end().await;
 }
