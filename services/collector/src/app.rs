@@ -70,7 +70,8 @@ impl Collector {
         book.label(settings.synthetic)?;
         let (tally, readings) = (Arc::new(Tally::default()), Arc::new(Readings::default()));
         let published = settings.published();
-        let offered = Offered::open(&book, &settings.policies, published, clock.now())?;
+        let offered = Offered::open(&book, &settings.policies, published, clock.now())?
+            .within(settings.region.clone())?;
         let stores = Stores { book, signer, readings, tally, clock };
         let publisher = Publisher::open(&settings, stores.clone())?;
         Ok(Self { settings, stores, offered: Arc::new(offered), publisher })

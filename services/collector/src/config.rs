@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use imprimatur_consent::policy::STRICTEST;
 
+use crate::region::Region;
+
 /// Settings of one collector.
 #[derive(Clone, Debug)]
 pub struct CollectorSettings {
@@ -16,6 +18,8 @@ pub struct CollectorSettings {
     /// The texts of the policies to which consent is taken, beside those in `policies` below the
     /// data; at least one.
     pub policies: Vec<String>,
+    /// Where the collector and its disk stand.
+    pub region: Region,
     /// Longest wait before committed batches are published to the lake.
     pub publish_every: Duration,
     /// Whether the rows come from a synthetic fleet: labelled so in the catalogue.
@@ -29,6 +33,7 @@ impl CollectorSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data,
             policies: vec![STRICTEST.to_owned()],
+            region: Region::eea(),
             publish_every: Duration::from_secs(1),
             synthetic: false,
         }

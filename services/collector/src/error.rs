@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::region::Region;
 use imprimatur_ledger::{BackupError, BookError, PublishError};
 
 /// A collector that cannot start or go on. Report it and end the process.
@@ -42,6 +43,19 @@ pub enum CollectorError {
         /// Why.
         #[source]
         source: PublishError,
+    },
+    /// A policy promises that data stays in regions in which this collector does not stand.
+    #[error(
+        "policy `{policy}` promises data in {promised}, and this collector stands in {region}; run it \
+         there and say so with `--region`, or offer a policy that names this region"
+    )]
+    Region {
+        /// Name of the policy.
+        policy: String,
+        /// What it promises.
+        promised: String,
+        /// Where the collector stands.
+        region: Region,
     },
     /// The log's folder cannot be written.
     #[error("the log cannot be published")]

@@ -17,6 +17,7 @@ pub mod offered;
 pub mod operator;
 pub mod publisher;
 pub mod record_consent;
+pub mod region;
 pub mod restore;
 pub mod rights;
 pub mod service;

@@ -10,12 +10,15 @@ use imprimatur_ledger::{Book, PublishError};
 use imprimatur_runtime::{UnixSeconds, UtcDate, durable};
 
 use crate::error::CollectorError;
+use crate::region::Region;
 
 /// The policies to which consent is taken.
 #[derive(Debug)]
 pub struct Offered {
     book: Book,
     folder: PathBuf,
+    /// Where the collector stands; `None` while nobody serves.
+    region: Option<Region>,
     hashes: RwLock<BTreeSet<Digest>>,
 }
 
@@ -32,7 +35,7 @@ impl Offered {
         folder: PathBuf,
         now: UnixSeconds,
     ) -> Result<Self, CollectorError> {
-        let offered = Self { book: book.clone(), folder, hashes: RwLock::default() };
+        let offered = Self { book: book.clone(), folder, region: None, hashes: RwLock::default() };
         let given = texts.iter().map(|text| (PathBuf::from("--policy"), text.clone()));
         let mut waiting: BTreeMap<PathBuf, String> = offered.published()?;
         let mut waiting: Vec<(PathBuf, String)> =
@@ -58,6 +61,20 @@ impl Offered {
         Ok(offered)
     }
 
+    /// Says where the collector stands: every policy that it offers must promise this region.
+    ///
+    /// # Errors
+    /// [`CollectorError::Region`]; it must not start.
+    pub fn within(self, region: Region) -> Result<Self, CollectorError> {
+        let terms = self.book.terms();
+        for hash in self.hashes.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Some(policy) = terms.policy(*hash) {
+                stands_within(&region, policy)?;
+            }
+        }
+        Ok(Self { region: Some(region), ..self })
+    }
+
     /// Whether a yes to this policy is taken today.
     pub fn takes(&self, hash: Digest, today: UtcDate) -> bool {
         let terms = self.book.terms();
@@ -74,6 +91,9 @@ impl Offered {
     /// [`CollectorError::Policy`] when it cannot be used, [`CollectorError::Path`] when its file
     /// cannot be written.
     pub fn publish(&self, text: &str, now: UnixSeconds) -> Result<Policy, CollectorError> {
+        if let (Some(region), Ok(policy)) = (&self.region, Policy::read(text)) {
+            stands_within(region, &policy)?;
+        }
         let published = self.book.publish_policy(text, now);
         let policy = published.map_err(|source| {
             let path = PathBuf::from("the policy");
@@ -111,4 +131,12 @@ impl Offered {
         }
         Ok(texts)
     }
+}
+
+fn stands_within(region: &Region, policy: &Policy) -> Result<(), CollectorError> {
+    if region.is_within(&policy.regions) {
+        return Ok(());
+    }
+    let (promised, region) = (policy.regions.join(", "), region.clone());
+    Err(CollectorError::Region { policy: policy.name.clone(), promised, region })
 }

@@ -29,9 +29,9 @@ pub const TOKENS_MAX: u32 = 1000;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Act {
-    /// Explain what is held; from this line on.
+    /// Explain what is held; from this byte on.
     Show(u64),
-    /// Export all of it; from this line on.
+    /// Export all of it; from this byte on.
     Export(u64),
     /// Withdraw everything and erase it.
     Erase {},
@@ -58,7 +58,7 @@ pub struct Acted {
     pub due: Option<UtcDate>,
     /// A page of JSON lines.
     pub page: String,
-    /// First line of the next page; 0 after the last.
+    /// Cursor of the next page; 0 after the last.
     pub next: u64,
 }
 

@@ -155,7 +155,8 @@ fn acceptable(
     if !policy.is_ok_and(|policy| offered.takes(policy, today)) {
         return Ok(Err(ReceiptStatus::PolicyUnknown));
     }
-    let future = event.date > today.0.saturating_add(1);
+    // Nobody answers before the question.
+    let future = event.date > today.0.saturating_add(1) || event.date < event.requested_date;
     if future || today.0.saturating_sub(event.date) > OLDEST_RECORD_DAYS {
         return Ok(Err(ReceiptStatus::DateOutOfRange));
     }

@@ -6,7 +6,10 @@ mod rig;
 use std::collections::BTreeSet;
 
 use imprimatur_collector::answer::reason_name;
+use imprimatur_collector::control::{Ask, Told};
+use imprimatur_collector::{Collector, CollectorSettings};
 use imprimatur_consent::{Category, Domain, PrincipalId, SigningSeed, enrolment};
+use imprimatur_log::{Checkpoint, entry, proof, tree, verify_consistency, verify_inclusion};
 use imprimatur_proto::consent::v1::{
     ConsentEvent, Decision, Receipt, ReceiptStatus, SignedConsentEvent,
 };
@@ -19,6 +22,7 @@ use imprimatur_runtime::clock::ManualClock;
 use imprimatur_runtime::{Clock as _, UtcDate};
 use proptest::prelude::*;
 use prost::Message as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::rig::{
     GRANTED, Rig, TODAY, batch, decision, granted, owner, print, sealed, sealed_bytes, signed,
@@ -320,4 +324,257 @@ proptest! {
 #[test]
 fn the_clock_of_the_rig_stands_still() {
     assert_eq!(ManualClock::at(TODAY.start()).today(), TODAY);
+}
+
+#[tokio::test]
+async fn a_grant_without_language_method_and_affirmation_is_refused() {
+    let rig = Rig::new();
+    let whole = decision(1, Decision::Granted, &GRANTED);
+    for lacking in [
+        ConsentEvent { notice_language: Vec::new(), ..whole.clone() },
+        ConsentEvent { notice_language: b"xx".to_vec(), ..whole.clone() },
+        ConsentEvent { method: 0, ..whole.clone() },
+        ConsentEvent { affirmation: 0, ..whole.clone() },
+    ] {
+        let receipt = rig.tell(&signed(&lacking)).await;
+        assert_eq!(receipt.status(), ReceiptStatus::Unauthenticated);
+    }
+    assert_eq!(rig.tell(&signed(&whole)).await.status(), ReceiptStatus::Recorded);
+}
+
+#[tokio::test]
+async fn a_grant_from_before_its_question_is_refused() {
+    let rig = Rig::new();
+    let asked =
+        |on| ConsentEvent { requested_date: on, ..decision(1, Decision::Granted, &GRANTED) };
+    let early = rig.tell(&signed(&asked(TODAY.0 + 1))).await;
+    assert_eq!(early.status(), ReceiptStatus::DateOutOfRange);
+    assert_eq!(rig.tell(&signed(&asked(TODAY.0))).await.status(), ReceiptStatus::Recorded);
+}
+
+#[tokio::test]
+async fn a_grant_replayed_after_its_withdrawal_grants_nothing() {
+    let rig = Rig::new();
+    let grant = signed(&decision(1, Decision::Granted, &GRANTED));
+    let first = rig.tell(&grant).await;
+    rig.tell(&signed(&decision(2, Decision::Withdrawn, &Category::ALL))).await;
+    // The same bytes get the receipt of then, which says what was granted then, and change nothing.
+    assert_eq!(rig.tell(&grant).await, first);
+    let frame = sealed(&batch(1, vec![print()]));
+    rig.refused(&rig.submit(&frame).await, "no_grant");
+    let again = signed(&decision(3, Decision::Granted, &GRANTED));
+    assert_eq!(rig.tell(&again).await.status(), ReceiptStatus::SubjectEnded);
+    rig.refused(&rig.submit(&sealed(&batch(2, vec![print()]))).await, "no_grant");
+}
+
+#[tokio::test]
+async fn a_printer_that_changed_hands_may_say_nothing_more() {
+    let rig = granted().await;
+    assert_eq!(rig.submit(&sealed(&batch(1, vec![print()]))).await.outcome(), Outcome::Stored);
+    let transfer = decision(2, Decision::Transferred, &Category::ALL);
+    assert_eq!(rig.tell(&signed(&transfer)).await.status(), ReceiptStatus::Recorded);
+    let verdict = rig.submit(&sealed(&batch(2, vec![print()]))).await;
+    assert_eq!(reason_name(verdict.reason()), "no_grant");
+    let grant = signed(&decision(3, Decision::Granted, &GRANTED));
+    assert_eq!(rig.tell(&grant).await.status(), ReceiptStatus::SubjectEnded);
+    assert_eq!(rig.journal(), 1, "what was told before stays told");
+}
+
+#[tokio::test]
+async fn a_record_between_two_grants_is_covered_by_neither() {
+    let rig = granted().await;
+    let on = |date| UtcDate(TODAY.0 + date);
+    let told = |number, what, date: u32| {
+        signed(&ConsentEvent { date, ..decision(number, what, &GRANTED) })
+    };
+    rig.on(on(2));
+    rig.tell(&told(2, Decision::Withdrawn, on(2).0)).await;
+    rig.on(on(6));
+    rig.tell(&told(3, Decision::Granted, on(6).0)).await;
+    let dated = |sequence, date: UtcDate| {
+        sealed(&batch(sequence, vec![PrintReport { start_date: date.0, ..print() }]))
+    };
+    rig.refused(&rig.submit(&dated(1, on(4))).await, "before_grant");
+    rig.refused(&rig.submit(&dated(2, on(1))).await, "before_grant");
+    assert_eq!(rig.submit(&dated(3, on(6))).await.outcome(), Outcome::Stored);
+}
+
+#[tokio::test]
+async fn a_lapsed_grant_lets_nothing_in_and_a_renewed_one_does() {
+    let mut rig = granted().await;
+    let months = u32::from(rig::policy().validity_months);
+    let (last, lapsed) = (UtcDate(TODAY.0 + 28 * months), UtcDate(TODAY.0 + 32 * months));
+    let dated = |sequence, date: UtcDate| {
+        sealed(&batch(sequence, vec![PrintReport { start_date: date.0, ..print() }]))
+    };
+    rig.on(last);
+    let renewal = |number, date: UtcDate| {
+        signed(&ConsentEvent { date: date.0, ..decision(number, Decision::Renewed, &GRANTED[..1]) })
+    };
+    assert_eq!(rig.tell(&renewal(2, last)).await.status(), ReceiptStatus::Recorded);
+    rig.on(lapsed);
+    let verdict = rig.submit(&dated(1, lapsed)).await;
+    rig.refused(&verdict, "expired");
+    assert_eq!(verdict.categories, [Category::Temperature.number()], "the renewed one holds");
+    // The clock records it, once.
+    rig.publish();
+    let events = rig.book.events_after(0).unwrap().len();
+    assert_eq!(events, 3);
+    rig.on(UtcDate(lapsed.0 + 1));
+    rig.publish();
+    assert_eq!(rig.book.events_after(0).unwrap().len(), events);
+    let late = signed(&ConsentEvent {
+        date: lapsed.0,
+        ..decision(3, Decision::Renewed, &[Category::Temperature])
+    });
+    assert_eq!(rig.tell(&late).await.status(), ReceiptStatus::Unauthenticated, "a new grant only");
+}
+
+#[tokio::test]
+async fn a_policy_that_grew_lets_nothing_in_until_the_new_grant() {
+    let (announced, effective) = (TODAY, UtcDate(TODAY.0 + 40));
+    let change = format!(
+        "[change]\nsupersedes = \"{}\"\nannounced = \"{announced}\"\neffective = \"{effective}\"\n\
+         grown = [\"temperature\"]\n",
+        rig::policy().hash
+    );
+    let second = rig::STRICTEST.replacen("version = 1", "version = 2", 1) + "\n" + &change;
+    let rig = granted().await;
+    let published = rig.operator.answer(&Ask::Publish { text: second.clone() });
+    assert!(matches!(published, Told::Published(_)), "{published:?}");
+    assert!(rig.settings.published().join("strictest-2.toml").exists());
+    let hash = imprimatur_consent::Digest::of(second.as_bytes()).0.to_vec();
+    let agree = |number, date: UtcDate| {
+        signed(&ConsentEvent {
+            policy_hash: hash.clone(),
+            date: date.0,
+            ..decision(number, Decision::Granted, &GRANTED)
+        })
+    };
+    let before = rig.tell(&agree(2, TODAY)).await;
+    assert_eq!(before.status(), ReceiptStatus::PolicyUnknown, "not yet in effect");
+    let dated = |sequence, date: UtcDate| {
+        let print = PrintReport { start_date: date.0, ..print() };
+        batch(sequence, vec![print])
+    };
+    rig.on(effective);
+    let verdict = rig.submit(&sealed(&dated(1, effective))).await;
+    rig.refused(&verdict, "expired");
+    assert_eq!(verdict.categories, [Category::Temperature.number()]);
+    let old =
+        signed(&ConsentEvent { date: effective.0, ..decision(2, Decision::Granted, &GRANTED) });
+    assert_eq!(rig.tell(&old).await.status(), ReceiptStatus::PolicyUnknown, "superseded");
+    assert_eq!(rig.tell(&agree(3, effective)).await.status(), ReceiptStatus::Recorded);
+    let mut under = dated(2, effective);
+    under.header.as_mut().unwrap().policy_hash = hash;
+    assert_eq!(rig.submit(&sealed(&under)).await.outcome(), Outcome::Stored);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_stores_nothing_that_no_grant_covers() {
+    let rig = granted().await;
+    let dated = |sequence, date: u32| {
+        sealed(&batch(sequence, vec![PrintReport { start_date: date, ..print() }]))
+    };
+    for (sequence, today) in (1..).zip([0, TODAY.0 - 400, TODAY.0 + 4_000, u32::MAX / 86_400]) {
+        rig.on(UtcDate(today));
+        let verdict = rig.submit(&dated(sequence, TODAY.0)).await;
+        assert_eq!(verdict.outcome(), Outcome::Refused, "on {}", UtcDate(today));
+    }
+    rig.on(TODAY);
+    assert_eq!(rig.journal(), 0);
+    assert_eq!(rig.submit(&dated(9, TODAY.0)).await.outcome(), Outcome::Stored);
+}
+
+#[tokio::test]
+async fn a_withdrawal_and_batches_in_flight_have_one_order() {
+    let rig = granted().await;
+    let frames: Vec<_> = (1..=40).map(|sequence| sealed(&batch(sequence, vec![print()]))).collect();
+    let withdrawal = signed(&decision(2, Decision::Withdrawn, &GRANTED));
+    let (before, after) = frames.split_at(20);
+    let first = futures::future::join_all(before.iter().map(|frame| rig.submit(frame)));
+    let (verdicts, receipt) = tokio::join!(first, rig.tell(&withdrawal));
+    assert_eq!(receipt.status(), ReceiptStatus::Recorded);
+    let stored = verdicts.iter().filter(|verdict| verdict.outcome() == Outcome::Stored).count();
+    assert_eq!(rig.journal(), stored, "what was answered is what was stored");
+    // Evidence says the same: no commit stands behind the withdrawal.
+    let withdrawn = rig.book.events_after(0).unwrap().last().unwrap().position;
+    let commits = rig.book.commits_after(0).unwrap();
+    assert_eq!(commits.len(), stored);
+    assert!(commits.iter().all(|commit| commit.position < withdrawn));
+    for frame in after {
+        assert_eq!(rig.submit(frame).await.outcome(), Outcome::Refused);
+    }
+    assert_eq!(rig.journal(), stored);
+}
+
+#[tokio::test]
+async fn a_receipt_proves_its_event_in_a_log_that_only_grows() {
+    let rig = Rig::new();
+    let (first, second) =
+        (decision(1, Decision::Granted, &GRANTED), decision(2, Decision::Withdrawn, &GRANTED[..1]));
+    let one = rig.tell(&signed(&first)).await;
+    let size = proven(&rig, &one, &signed(&first));
+    let told = ConsentEvent { seen_log_size: size, ..second };
+    let two = rig.tell(&signed(&told)).await;
+    let grown = proven(&rig, &two, &signed(&told));
+    assert!(grown > size);
+    let open = |receipt: &Receipt| {
+        let note = String::from_utf8(receipt.checkpoint.clone()).unwrap();
+        Checkpoint::open(&note, &rig.book.log_public_key()).unwrap()
+    };
+    let (older, newer) = (open(&one), open(&two));
+    let proof = proof::from_bytes(&two.consistency_proof).unwrap();
+    let grew = |from| verify_consistency(older.size, from, newer.size, newer.root, &proof).is_ok();
+    assert!(grew(older.root));
+    // The opposite: not of another root.
+    assert!(!grew(newer.root));
+    assert_eq!(one.valid_until, rig::months_later(rig::policy().validity_months).0);
+    // A refused event proves nothing.
+    let refused = rig.tell(&signed(&decision(2, Decision::Granted, &GRANTED))).await;
+    assert!(refused.checkpoint.is_empty() && refused.nonce.is_empty() && refused.log_index == 0);
+}
+
+/// Checks a receipt as an agent does; gives the size of its log.
+fn proven(rig: &Rig, receipt: &Receipt, signed: &[u8]) -> u64 {
+    let event: SignedConsentEvent = imprimatur_proto::contract().decode(signed).unwrap();
+    assert_eq!(receipt.event_signature, event.signature);
+    assert_eq!(receipt.log_key, rig.book.log_public_key());
+    let note = String::from_utf8(receipt.checkpoint.clone()).unwrap();
+    let key: [u8; 32] = receipt.log_key.as_slice().try_into().unwrap();
+    let checkpoint = Checkpoint::open(&note, &key).unwrap();
+    let nonce: [u8; 32] = receipt.nonce.as_slice().try_into().unwrap();
+    let leaf = tree::leaf_hash(&entry::blinded(&nonce, signed));
+    let proof = proof::from_bytes(&receipt.inclusion_proof).unwrap();
+    let at = receipt.log_index - 1;
+    assert!(verify_inclusion(leaf, at, checkpoint.size, checkpoint.root, &proof).is_ok());
+    let other = tree::leaf_hash(&entry::blinded(&[0; 32], signed));
+    assert!(verify_inclusion(other, at, checkpoint.size, checkpoint.root, &proof).is_err());
+    checkpoint.size
+}
+
+#[tokio::test]
+async fn a_collector_outside_the_regions_of_its_policy_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = CollectorSettings {
+        region: "US".parse().unwrap(),
+        ..CollectorSettings::local(folder.path().join("data"))
+    };
+    let refused = Collector::open(settings, ManualClock::at(TODAY.start())).unwrap_err();
+    let text = refused.to_string();
+    assert!(text.contains("EEA") && text.contains("US") && text.contains("--region"), "{text}");
+}
+
+#[tokio::test]
+async fn a_collector_inside_the_regions_of_its_policy_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = CollectorSettings {
+        region: "NL".parse().unwrap(),
+        ..CollectorSettings::local(folder.path().join("data"))
+    };
+    let collector = Collector::open(settings, ManualClock::at(TODAY.start())).unwrap();
+    let stop = CancellationToken::new();
+    let running = collector.start(stop.clone()).await.unwrap();
+    stop.cancel();
+    running.ended().await.unwrap();
 }

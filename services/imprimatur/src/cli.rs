@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use imprimatur_collector::region::Region;
 use imprimatur_runtime::logs;
 
 /// Telemetry of 3D printers that exists only where somebody said yes: the server.
@@ -94,6 +95,10 @@ pub struct Up {
     /// Policy to which consent is taken; the default is the shipped one, `strictest`.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Where this server and its disk stand: `EEA`, or the two letters of a country. A policy that
+    /// promises other regions is not offered.
+    #[arg(long, value_name = "REGION", default_value = "EEA")]
+    pub region: Region,
     /// Run a synthetic fleet of 60 agents under mixed consent and show what becomes of its data.
     #[arg(long)]
     pub demo: bool,
@@ -150,6 +155,10 @@ pub struct Collector {
     /// Policy to which consent is taken; the default is the shipped one, `strictest`.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Where this collector and its disk stand: `EEA`, or the two letters of a country. A policy that
+    /// promises other regions is not offered.
+    #[arg(long, value_name = "REGION", default_value = "EEA")]
+    pub region: Region,
 }
 
 /// `imprimatur enrol`.

@@ -43,6 +43,7 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
         mqtt: args.mqtt.unwrap_or_else(|| loopback(0)),
         grpc: args.grpc.unwrap_or_else(|| loopback(0)),
         policy: text(args.policy.as_deref())?,
+        region: args.region,
         synthetic: true,
     };
     let policy = Policy::read(&settings.policy).map_err(|error| CommandError::Policy {

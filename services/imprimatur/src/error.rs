@@ -72,7 +72,7 @@ impl CommandError {
             Self::File { .. }
             | Self::Policy { .. }
             | Self::BridgeSettings(_)
-            | Self::Collector(CollectorError::Policy { .. })
+            | Self::Collector(CollectorError::Policy { .. } | CollectorError::Region { .. })
             | Self::Broker(BrokerError::OutOfRange { .. }) => 64,
             Self::Broker(_) | Self::Bridge(_) | Self::Collector(_) => 69,
             Self::Query(error) => query_exit(error),

@@ -53,6 +53,7 @@ pub async fn collector(args: cli::Collector) -> Result<(), CommandError> {
         listen: args.listen,
         data: args.data,
         policies: vec![text(args.policy.as_deref())?],
+        region: args.region,
         publish_every: std::time::Duration::from_secs(1),
         synthetic: false,
     };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use imprimatur_bridge::{BridgeError, BridgeSettings, BrokerAddress, Counters, Credentials};
+use imprimatur_collector::region::Region;
 use imprimatur_collector::{Collector, CollectorError, CollectorSettings, Running};
 use imprimatur_consent::Digest;
 use imprimatur_runtime::{SystemClock, entropy, lifecycle};
@@ -28,6 +29,8 @@ pub struct UpSettings {
     pub grpc: SocketAddr,
     /// Text of the policy to which consent is taken.
     pub policy: String,
+    /// Where the server stands.
+    pub region: Region,
     /// Whether all that comes is synthetic.
     pub synthetic: bool,
 }
@@ -59,6 +62,7 @@ impl Server {
             listen: settings.grpc,
             data: settings.data,
             policies: vec![settings.policy],
+            region: settings.region,
             publish_every: Duration::from_secs(1),
             synthetic: settings.synthetic,
         };
@@ -128,6 +132,7 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
         mqtt: args.mqtt.unwrap_or_else(|| loopback(1883)),
         grpc: args.grpc.unwrap_or_else(|| loopback(50_051)),
         policy: text(args.policy.as_deref())?,
+        region: args.region,
         synthetic: false,
     };
     let server = Server::start(settings, stop).await?;

@@ -1,8 +1,7 @@
 //! Erasures and rectifications: one pass over the lake for all that is due.
 //!
-//! A task waits while the journal holds anything, so that no row of its subject is on its way; an
-//! erasure also waits for the end of a legal hold. What it waits for, it is excluded from every
-//! answer already.
+//! A rectification waits while rows of its subject are on their way, an erasure for the end of a legal
+//! hold. While an erasure waits, its subject is excluded from every answer already.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +30,7 @@ impl Publisher {
     pub(super) fn work_off(&self, today: UtcDate) -> Result<usize, CollectorError> {
         let book = &self.stores.book;
         let txn = book.begin()?;
-        let work = if book.journal(1)?.is_empty() { txn.work(today)? } else { Vec::new() };
+        let work = txn.work(today)?;
         drop(txn);
         if work.is_empty() {
             return Ok(0);
@@ -50,6 +49,11 @@ impl Publisher {
             }
         }
         let txn = book.begin()?;
+        let due = txn.work(today)?;
+        if !work.iter().all(|work| due.contains(work)) {
+            // A legal hold came meanwhile: what was written is swept, and the rest done next time.
+            return Ok(replaced.len());
+        }
         for (old, new) in &replaced {
             let successor = new.as_ref().map(|entry| (entry.path.as_str(), entry));
             txn.replace_file(&old.path, successor)?;

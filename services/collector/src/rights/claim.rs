@@ -35,18 +35,18 @@ pub struct Exercised {
 pub struct Wanted {
     /// Of what.
     pub kind: Kind,
-    /// Its first line.
+    /// Its first byte.
     pub cursor: u64,
-    /// Where the lines come from.
+    /// Where its text comes from.
     pub source: Source,
 }
 
-/// Where lines come from.
+/// Where the text comes from.
 #[derive(Debug)]
 pub enum Source {
-    /// They were read for an earlier page.
-    Kept(Arc<Vec<String>>),
-    /// They are to be made from this.
+    /// It was read for an earlier page.
+    Kept(Arc<str>),
+    /// It is to be made from this.
     Gathered {
         /// What the book knows.
         gathered: Box<Gathered>,
@@ -109,7 +109,7 @@ pub fn fulfil(
     let generation = readings.generation();
     let kept = readings.get((party.subject, kind), now).filter(|_| cursor > 0);
     let source = match kept {
-        Some(lines) => Source::Kept(lines),
+        Some(text) => Source::Kept(text),
         None => match Gathered::of(book, txn, party.subject, now)? {
             Some(gathered) => Source::Gathered { gathered: Box::new(gathered), generation },
             None => return Ok(RightsStatus::Unproven.into()),

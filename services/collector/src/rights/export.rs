@@ -1,14 +1,15 @@
 //! Export: all data of a subject in a format that can be read in again, as JSON lines.
 //!
-//! The first line is the header: `{"format":"imprimatur-export","version":1,..}`. Then one line for
-//! each event about the subject, in the order of positions, then one for each record, in the order
-//! of commit and ordinal, then `{"kind":"end","events":N,"records":M}`: without it the export is cut.
+//! The first line is the header: `{"format":"imprimatur-export","version":1,..}`. Then the consent
+//! record by ISO/IEC TS 27560 as JSON-LD, when there was a grant, one line for each event about the
+//! subject, in the order of positions, one for each record, in the order of commit and ordinal, and
+//! `{"kind":"end","events":N,"records":M}`: without it the export is cut.
 //! `docs/export.md` describes every key. [`read`] is the inverse of [`lines`].
 
 use std::collections::BTreeMap;
 
 use imprimatur_consent::event::What;
-use imprimatur_consent::{Digest, PrincipalId, SubjectId};
+use imprimatur_consent::{Digest, PrincipalId, SubjectId, dpv};
 use imprimatur_lake::Row;
 use imprimatur_ledger::rights::Happened;
 use imprimatur_proto::contract;
@@ -29,6 +30,8 @@ pub const VERSION: u32 = 1;
 pub struct Export {
     /// Whose.
     pub header: Header,
+    /// The consent record by ISO/IEC TS 27560, as JSON-LD; `None` when nothing was ever granted.
+    pub consent_record: Option<serde_json::Value>,
     /// What happened to it, in order.
     pub events: Vec<ExportedEvent>,
     /// What was recorded of it, in order.
@@ -91,6 +94,7 @@ struct End {
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Line {
+    ConsentRecord { record: serde_json::Value },
     Event(ExportedEvent),
     Record(ExportedRecord),
     End(End),
@@ -138,6 +142,9 @@ pub fn lines(gathered: &Gathered, rows: &[Row]) -> Result<Vec<String>, serde_jso
         contract: Digest(contract().hash()),
     };
     let mut lines = vec![serde_json::to_string(&header)?];
+    if let Some(record) = consent_record(gathered) {
+        lines.push(serde_json::to_string(&Line::ConsentRecord { record })?);
+    }
     for happened in &gathered.history {
         lines.push(serde_json::to_string(&Line::Event(event(happened)))?);
     }
@@ -163,10 +170,12 @@ pub fn read(text: &str) -> Result<Export, NotAnExport> {
     if header.version > VERSION {
         return Err(NotAnExport::Version(header.version));
     }
-    let (mut events, mut records, mut end) = (Vec::new(), Vec::new(), None);
+    let (mut consent_record, mut end) = (None, None);
+    let (mut events, mut records) = (Vec::new(), Vec::new());
     for (number, line) in lines {
         let read = serde_json::from_str(line);
         match read.map_err(|source| NotAnExport::Line { line: number, source })? {
+            Line::ConsentRecord { record } => consent_record = Some(record),
             Line::Event(event) => events.push(event),
             Line::Record(record) => records.push(record),
             Line::End(counted) => end = Some(counted),
@@ -176,7 +185,14 @@ pub fn read(text: &str) -> Result<Export, NotAnExport> {
     if end != Some(came) {
         return Err(NotAnExport::Cut { events: came.events, records: came.records });
     }
-    Ok(Export { header, events, records })
+    Ok(Export { header, consent_record, events, records })
+}
+
+fn consent_record(gathered: &Gathered) -> Option<serde_json::Value> {
+    let happened = gathered.history.iter();
+    let history: Vec<_> =
+        happened.map(|one| (one.recorded.date(), one.event.what.clone())).collect();
+    dpv::record(gathered.subject, &history, &gathered.terms, gathered.now.date()).ok()
 }
 
 fn event(happened: &Happened) -> ExportedEvent {

@@ -1,8 +1,9 @@
 //! What explain and export read: gathered in a transaction, completed from the lake outside of it,
 //! kept for a while as whole lines, handed out by pages.
 //!
-//! A page is whole JSON lines; its cursor is the number of its first line. The lines of one reading
-//! stay as they were gathered for ten minutes, so that pages fit together. They are forgotten at
+//! A page is whole JSON lines, or a part of one that is longer than a page; its cursor is the place of
+//! its first byte. The text of one reading stays as it was gathered for ten minutes, so that pages
+//! fit together. They are forgotten at
 //! once when their subject asks to be erased, and with every erasure that is finished (INV-10).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,7 +123,7 @@ struct Shelf {
 }
 
 struct Kept {
-    lines: Arc<Vec<String>>,
+    text: Arc<str>,
     since: UnixSeconds,
 }
 
@@ -143,13 +144,7 @@ impl Readings {
     }
 
     /// Keeps a reading, unless something was forgotten since it was gathered.
-    pub fn keep(
-        &self,
-        of: (SubjectId, Kind),
-        lines: Arc<Vec<String>>,
-        generation: u64,
-        now: UnixSeconds,
-    ) {
+    pub fn keep(&self, of: (SubjectId, Kind), text: Arc<str>, generation: u64, now: UnixSeconds) {
         let mut shelf = self.shelf();
         if shelf.generation != generation {
             return;
@@ -161,14 +156,14 @@ impl Readings {
             let oldest = oldest.map(|(&of, _)| of);
             oldest.and_then(|of| kept.remove(&of));
         }
-        kept.insert(of, Kept { lines, since: now });
+        kept.insert(of, Kept { text, since: now });
     }
 
     /// A reading that is kept and not too old.
-    pub fn get(&self, of: (SubjectId, Kind), now: UnixSeconds) -> Option<Arc<Vec<String>>> {
+    pub fn get(&self, of: (SubjectId, Kind), now: UnixSeconds) -> Option<Arc<str>> {
         let shelf = self.shelf();
         let reading = shelf.kept.get(&of).filter(|reading| reading.current(now));
-        reading.map(|reading| Arc::clone(&reading.lines))
+        reading.map(|reading| Arc::clone(&reading.text))
     }
 
     /// Forgets what was read of a subject.
@@ -210,42 +205,39 @@ impl Exercised {
     /// [`Unreadable`].
     pub fn read(self, lake: &Lake, readings: &Readings) -> Result<Outcome, Unreadable> {
         let Some(Wanted { kind, cursor, source }) = self.wanted else { return Ok(self.outcome) };
-        let lines = match source {
-            Source::Kept(lines) => lines,
+        let text = match source {
+            Source::Kept(text) => text,
             Source::Gathered { gathered, generation } => {
                 let rows = gathered.rows(lake)?;
-                let lines = Arc::new(match kind {
+                let lines = match kind {
                     Kind::Explain => explain::lines(&gathered, &rows),
                     Kind::Export => export::lines(&gathered, &rows)?,
-                });
+                };
+                let text: Arc<str> = Arc::from(lines.join("\n") + "\n");
                 let of = (gathered.subject, kind);
-                readings.keep(of, Arc::clone(&lines), generation, gathered.now);
-                lines
+                readings.keep(of, Arc::clone(&text), generation, gathered.now);
+                text
             }
         };
-        Ok(match page(&lines, cursor) {
-            Some((page, next)) => Outcome { page, next, ..self.outcome },
+        Ok(match page(&text, cursor) {
+            Some((page, next)) => Outcome { page: page.as_bytes().to_vec(), next, ..self.outcome },
             None => RightsStatus::Unusable.into(),
         })
     }
 }
 
-/// The page that begins with a line, and the cursor of the next one, 0 after the last; `None` when
-/// there is no such line or it alone is longer than a page.
-pub fn page(lines: &[String], cursor: u64) -> Option<(Vec<u8>, u64)> {
+/// The page that begins at a byte, and the cursor of the next one, 0 after the last; `None` when
+/// nothing begins there.
+pub fn page(text: &str, cursor: u64) -> Option<(&str, u64)> {
     let from = usize::try_from(cursor).ok()?;
-    let (mut bytes, mut next) = (Vec::new(), from);
-    for line in lines.get(from..)? {
-        if bytes.len() + line.len() + 1 > PAGE_BYTES_MAX {
-            break;
-        }
-        bytes.extend_from_slice(line.as_bytes());
-        bytes.push(b'\n');
-        next += 1;
+    let rest = text.get(from..).filter(|rest| !rest.is_empty())?;
+    if rest.len() <= PAGE_BYTES_MAX {
+        return Some((rest, 0));
     }
-    let last = next >= lines.len();
-    let next = if last { 0 } else { u64::try_from(next).ok()? };
-    (!bytes.is_empty()).then_some((bytes, next))
+    let (within, _) = rest.split_at_checked(rest.floor_char_boundary(PAGE_BYTES_MAX))?;
+    let end = within.rfind('\n').map_or(within.len(), |last| last + 1);
+    let next = u64::try_from(from.checked_add(end)?).ok()?;
+    Some((within.get(..end)?, next))
 }
 
 #[cfg(test)]
@@ -257,31 +249,34 @@ mod tests {
 
     #[test]
     fn pages_are_whole_lines_and_together_everything() {
-        let lines: Vec<String> = (0..900).map(|line| format!("{{\"line\":{line}}}")).collect();
-        let (mut all, mut cursor, mut pages) = (Vec::new(), 0, 0);
-        loop {
-            let (bytes, next) = page(&lines, cursor).unwrap();
-            assert!(bytes.len() <= PAGE_BYTES_MAX && bytes.ends_with(b"}\n"));
-            all.extend(bytes);
-            (cursor, pages) = (next, pages + 1);
-            if cursor == 0 {
-                break;
+        let pages = |text: &str| {
+            let (mut pages, mut cursor) = (Vec::new(), 0);
+            loop {
+                let (part, next) = page(text, cursor).unwrap();
+                assert!(part.len() <= PAGE_BYTES_MAX);
+                pages.push(part.to_owned());
+                cursor = next;
+                if cursor == 0 {
+                    assert_eq!(pages.concat(), text);
+                    return pages;
+                }
             }
-        }
-        assert!(pages > 1);
-        assert_eq!(String::from_utf8(all).unwrap(), lines.join("\n") + "\n");
-        assert_eq!(page(&lines, 900), None, "after the last");
+        };
+        let lines: String = (0..900).map(|line| format!("{{\"line\":{line}}}\n")).collect();
+        let of_lines = pages(&lines);
+        assert!(of_lines.len() > 1 && of_lines.iter().all(|page| page.ends_with("}\n")));
+        assert_eq!(page(&lines, u64::try_from(lines.len()).unwrap()), None, "after the last");
         assert_eq!(page(&lines, u64::MAX), None);
-        assert_eq!(page(&["x".repeat(PAGE_BYTES_MAX)], 0), None, "longer than a page");
-        assert!(page(&["x".repeat(PAGE_BYTES_MAX - 1)], 0).is_some());
+        // A line that is longer than a page comes in parts, cut between characters.
+        assert_eq!(pages(&format!("{{}}\n{}\n{{}}\n", "é".repeat(PAGE_BYTES_MAX))).len(), 4);
+        assert_eq!(page("é", 1), None, "within a character");
     }
 
     #[test]
     fn readings_are_kept_for_a_while_and_forgotten_when_told() {
         let readings = Readings::default();
         let keep = |subject, now| {
-            let (of, lines) = ((subject, Kind::Export), Arc::new(vec!["{}".to_owned()]));
-            readings.keep(of, lines, readings.generation(), now);
+            readings.keep((subject, Kind::Export), Arc::from("{}\n"), readings.generation(), now);
         };
         let there = |subject, now| readings.get((subject, Kind::Export), now).is_some();
         keep(ME, NOW);
@@ -293,7 +288,7 @@ mod tests {
         assert!(!there(ME, NOW) && there(SubjectId([2; 16]), NOW));
         let before = readings.generation();
         readings.forget(ME);
-        readings.keep((ME, Kind::Export), Arc::new(vec![]), before, NOW);
+        readings.keep((ME, Kind::Export), Arc::from(""), before, NOW);
         assert!(!there(ME, NOW), "gathered before it was forgotten");
         readings.clear();
         assert!(!there(SubjectId([2; 16]), NOW));

@@ -19,7 +19,7 @@ use imprimatur_collector::rights::reading::Readings;
 use imprimatur_collector::service::{Door, READINGS};
 use imprimatur_collector::tally::Tally;
 use imprimatur_collector::writer::{QUEUE, Writer};
-use imprimatur_consent::policy::STRICTEST;
+pub(crate) use imprimatur_consent::policy::STRICTEST;
 use imprimatur_consent::{Category, Domain, Policy, SigningSeed, VerifyingKey};
 use imprimatur_lake::{Catalogue, Lake, Row};
 use imprimatur_ledger::Book;
@@ -247,6 +247,14 @@ pub(crate) fn sealed(batch: &Batch) -> Vec<u8> {
 pub(crate) fn values(row: &Row) -> BTreeMap<String, u32> {
     let values = row.sections.iter().flat_map(|section| &section.values);
     values.map(|&(field, index)| (contract().rule(field).column.clone(), index)).collect()
+}
+
+/// The same day of the month, so many months after today.
+pub(crate) fn months_later(months: u8) -> UtcDate {
+    // 2026-11-21; twelve months at most in the shipped policies.
+    let year = 2026 + (u32::from(months) + 10) / 12;
+    let month = (u32::from(months) + 10) % 12 + 1;
+    format!("{year}-{month:02}-21").parse().unwrap()
 }
 
 pub(crate) fn of_kind(rows: &[Row], kind: RecordKind) -> Vec<&Row> {
