@@ -1,8 +1,9 @@
 //! The index: in memory, what every frame asks for, and the only map from a subject to its slot.
 //!
 //! The book on disk names subjects by slot alone; this map is made at each start by opening what
-//! is sealed. An entry is 96 bytes; two tables of 4-byte numbers find it by subject and by recovery
-//! key. It follows the book: a transaction changes it after its commit, never before.
+//! is sealed. An entry is 40 bytes that a permit needs and 64 more; two tables of 4-byte numbers find
+//! it by subject and by recovery key. It follows the book: a transaction changes it after its commit,
+//! never before.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -57,12 +58,10 @@ enum Groups {
     Many(Box<Vec<Group>>),
 }
 
+/// What a permit needs, together in memory.
 #[derive(Debug)]
-struct Entry {
+struct Hot {
     subject: SubjectId,
-    public_key: [u8; 32],
-    principal: PrincipalId,
-    recovery: u64,
     groups: Groups,
     /// Last day of a restriction; 0 without one, the largest number without an end.
     restricted_until: u32,
@@ -70,10 +69,47 @@ struct Entry {
     ended: bool,
 }
 
+/// The rest.
+#[derive(Debug)]
+struct Cold {
+    public_key: [u8; 32],
+    principal: PrincipalId,
+    recovery: u64,
+}
+
+/// Values by number, allocated in runs, so that growing moves none.
+#[derive(Debug)]
+struct Slab<T>(Vec<Box<[Option<T>]>>);
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Slab<T> {
+    fn get(&self, slot: u32) -> Option<&T> {
+        let place = usize::try_from(slot).ok()?;
+        self.0.get(place / CHUNK)?.get(place % CHUNK)?.as_ref()
+    }
+
+    fn set(&mut self, slot: u32, value: Option<T>) {
+        let place = usize::try_from(slot).unwrap_or(usize::MAX);
+        while value.is_some() && self.0.len() <= place / CHUNK {
+            self.0.push((0..CHUNK).map(|_| None).collect());
+        }
+        let held = self.0.get_mut(place / CHUNK).and_then(|run| run.get_mut(place % CHUNK));
+        if let Some(held) = held {
+            *held = value;
+        }
+    }
+}
+
 /// The index.
 #[derive(Debug, Default)]
 pub struct Index {
-    chunks: Vec<Box<[Option<Entry>]>>,
+    hot: Slab<Hot>,
+    cold: Slab<Cold>,
     by_subject: HashTable<u32>,
     by_recovery: HashTable<u32>,
     policies: Vec<Agreed>,
@@ -94,7 +130,7 @@ impl Index {
     /// The slot of a subject.
     pub fn slot(&self, subject: SubjectId) -> Option<u64> {
         let hash = self.hasher.hash_one(subject.0);
-        let is = |&slot: &u32| self.entry(slot).is_some_and(|entry| entry.subject == subject);
+        let is = |&slot: &u32| self.hot.get(slot).is_some_and(|hot| hot.subject == subject);
         self.by_subject.find(hash, is).map(|&slot| u64::from(slot))
     }
 
@@ -105,27 +141,28 @@ impl Index {
 
     /// What is known of the subject in a slot.
     pub fn at(&self, slot: u64) -> Option<Known> {
-        let entry = self.entry(u32::try_from(slot).ok()?)?;
-        let agreed = self.policies.get(usize::from(entry.policy));
+        let number = u32::try_from(slot).ok()?;
+        let (hot, cold) = (self.hot.get(number)?, self.cold.get(number)?);
+        let agreed = self.policies.get(usize::from(hot.policy));
         Some(Known {
             slot,
-            public_key: entry.public_key,
-            principal: entry.principal,
+            public_key: cold.public_key,
+            principal: cold.principal,
             policy: agreed.map_or(Digest([0; 32]), |agreed| agreed.policy),
-            ended: entry.ended,
+            ended: hot.ended,
         })
     }
 
     /// The subject in a slot.
     pub fn subject(&self, slot: u64) -> Option<SubjectId> {
-        self.entry(u32::try_from(slot).ok()?).map(|entry| entry.subject)
+        self.hot.get(u32::try_from(slot).ok()?).map(|hot| hot.subject)
     }
 
     /// Subjects whose recovery key may be this one; compare the whole key before believing it.
     pub fn recoverable(&self, recovery: &[u8; 32]) -> Vec<u64> {
         let tag = tag(recovery);
         let hash = self.hasher.hash_one(tag);
-        let is = |slot: &u32| self.entry(*slot).is_some_and(|entry| entry.recovery == tag);
+        let is = |slot: &u32| self.cold.get(*slot).is_some_and(|cold| cold.recovery == tag);
         self.by_recovery.iter_hash(hash).filter(|slot| is(slot)).map(|&s| u64::from(s)).collect()
     }
 
@@ -138,10 +175,10 @@ impl Index {
         date: UtcDate,
         today: UtcDate,
     ) -> Option<Result<(), Denial>> {
-        let entry = self.entry(u32::try_from(slot).ok()?)?;
-        let group = entry.groups.of(category).filter(|_| !entry.ended);
+        let hot = self.hot.get(u32::try_from(slot).ok()?)?;
+        let group = hot.groups.of(category).filter(|_| !hot.ended);
         let Some(group) = group else { return Some(Err(Denial::NoGrant)) };
-        if entry.restricted_until != 0 && today.0 <= entry.restricted_until {
+        if hot.restricted_until != 0 && today.0 <= hot.restricted_until {
             return Some(Err(Denial::Restricted));
         }
         let since = UtcDate(u32::from(group.since));
@@ -157,27 +194,28 @@ impl Index {
 
     /// Slots with a grant whose time is over.
     pub fn lapsing(&self, today: UtcDate) -> Vec<u64> {
-        let over = |entry: &Entry, category| {
-            let group = entry.groups.of(category);
+        let over = |hot: &Hot, category| {
+            let group = hot.groups.of(category);
             group.is_some_and(|group| self.ends(group, category) <= today)
         };
-        let any = |entry: &Entry| Category::ALL.into_iter().any(|category| over(entry, category));
-        self.entries().filter(|(_, entry)| !entry.ended && any(entry)).map(|(s, _)| s).collect()
+        let any = |hot: &Hot| Category::ALL.into_iter().any(|category| over(hot, category));
+        self.slots_where(|slot| self.hot.get(slot).is_some_and(|hot| !hot.ended && any(hot)))
     }
 
     /// Slots of subjects that may say nothing more.
     pub fn ended(&self) -> Vec<u64> {
-        self.entries().filter(|(_, entry)| entry.ended).map(|(slot, _)| slot).collect()
+        self.slots_where(|slot| self.hot.get(slot).is_some_and(|hot| hot.ended))
     }
 
     /// Slots of the other subjects of a principal.
     pub fn others_of(&self, principal: PrincipalId, but: u64) -> Vec<u64> {
-        let other = |(slot, entry): &(u64, &Entry)| entry.principal == principal && *slot != but;
-        self.entries().filter(other).map(|(slot, _)| slot).collect()
+        let of = |slot| self.cold.get(slot).is_some_and(|cold| cold.principal == principal);
+        self.slots_where(|slot| u64::from(slot) != but && of(slot))
     }
 
-    fn entries(&self) -> impl Iterator<Item = (u64, &Entry)> {
-        self.by_subject.iter().filter_map(|&slot| Some((u64::from(slot), self.entry(slot)?)))
+    fn slots_where(&self, meant: impl Fn(u32) -> bool) -> Vec<u64> {
+        let slots = self.by_subject.iter().copied();
+        slots.filter(|slot| meant(*slot)).map(u64::from).collect()
     }
 
     fn ends(&self, group: Group, category: Category) -> UtcDate {
@@ -190,31 +228,26 @@ impl Index {
     pub fn put(&mut self, slot: u64, standing: &Standing, terms: &Terms) {
         let Ok(slot) = u32::try_from(slot) else { return };
         self.remove(u64::from(slot));
-        let entry = self.compact(standing, terms);
-        let (subject, recovery) = (entry.subject, entry.recovery);
-        let place = usize::try_from(slot).unwrap_or(usize::MAX);
-        while self.chunks.len() <= place / CHUNK {
-            self.chunks.push((0..CHUNK).map(|_| None).collect());
-        }
-        let chunk = self.chunks.get_mut(place / CHUNK);
-        if let Some(free) = chunk.and_then(|chunk| chunk.get_mut(place % CHUNK)) {
-            *free = Some(entry);
-        }
-        let (chunks, hasher) = (&self.chunks, &self.hasher);
-        let subject_of =
-            |&slot: &u32| hasher.hash_one(entry_of(chunks, slot).map_or([0; 16], |e| e.subject.0));
-        self.by_subject.insert_unique(hasher.hash_one(subject.0), slot, subject_of);
+        let (hot, cold) = self.compact(standing, terms);
+        let (subject, recovery) = (hot.subject, cold.recovery);
+        self.hot.set(slot, Some(hot));
+        self.cold.set(slot, Some(cold));
+        let (hot, cold, hasher) = (&self.hot, &self.cold, &self.hasher);
+        let of_subject =
+            |&slot: &u32| hasher.hash_one(hot.get(slot).map_or([0; 16], |hot| hot.subject.0));
+        self.by_subject.insert_unique(hasher.hash_one(subject.0), slot, of_subject);
         if recovery != 0 {
-            let recovery_of =
-                |&slot: &u32| hasher.hash_one(entry_of(chunks, slot).map_or(0, |e| e.recovery));
-            self.by_recovery.insert_unique(hasher.hash_one(recovery), slot, recovery_of);
+            let of_recovery =
+                |&slot: &u32| hasher.hash_one(cold.get(slot).map_or(0, |cold| cold.recovery));
+            self.by_recovery.insert_unique(hasher.hash_one(recovery), slot, of_recovery);
         }
     }
 
     /// Empties a slot.
     pub fn remove(&mut self, slot: u64) {
         let Ok(number) = u32::try_from(slot) else { return };
-        let Some((subject, recovery)) = self.entry(number).map(|e| (e.subject, e.recovery)) else {
+        let held = self.hot.get(number).zip(self.cold.get(number));
+        let Some((subject, recovery)) = held.map(|(hot, cold)| (hot.subject, cold.recovery)) else {
             return;
         };
         let of_subject = self.hasher.hash_one(subject.0);
@@ -225,18 +258,11 @@ impl Index {
         if let Ok(found) = self.by_recovery.find_entry(of_recovery, |&other| other == number) {
             found.remove();
         }
-        let place = usize::try_from(number).unwrap_or(usize::MAX);
-        let chunk = self.chunks.get_mut(place / CHUNK);
-        if let Some(held) = chunk.and_then(|chunk| chunk.get_mut(place % CHUNK)) {
-            *held = None;
-        }
+        self.hot.set(number, None);
+        self.cold.set(number, None);
     }
 
-    fn entry(&self, slot: u32) -> Option<&Entry> {
-        entry_of(&self.chunks, slot)
-    }
-
-    fn compact(&mut self, standing: &Standing, terms: &Terms) -> Entry {
+    fn compact(&mut self, standing: &Standing, terms: &Terms) -> (Hot, Cold) {
         let mut groups: BTreeMap<(u16, u16, u16), u16> = BTreeMap::new();
         for (category, grant) in &standing.granted {
             let policy = self.policy(grant.policy, terms);
@@ -249,11 +275,8 @@ impl Index {
             .collect();
         let until = |restriction: &Restriction| restriction.until.map_or(u32::MAX, |until| until.0);
         let restrictions = [&standing.restriction, &standing.hold].into_iter().flatten();
-        Entry {
+        let hot = Hot {
             subject: standing.subject(),
-            public_key: standing.public_key.0,
-            principal: standing.principal,
-            recovery: standing.recovery.map_or(0, |recovery| tag(&recovery.0)),
             groups: match groups.as_slice() {
                 [] => Groups::None,
                 [one] => Groups::One(*one),
@@ -262,7 +285,13 @@ impl Index {
             restricted_until: restrictions.map(until).max().unwrap_or(0),
             policy: self.policy(standing.policy, terms),
             ended: standing.ended.is_some(),
-        }
+        };
+        let cold = Cold {
+            public_key: standing.public_key.0,
+            principal: standing.principal,
+            recovery: standing.recovery.map_or(0, |recovery| tag(&recovery.0)),
+        };
+        (hot, cold)
     }
 
     fn policy(&mut self, policy: Digest, terms: &Terms) -> u16 {
@@ -297,11 +326,6 @@ impl Groups {
         };
         all.iter().copied().find(|group| group.categories & bit(category) != 0)
     }
-}
-
-fn entry_of(chunks: &[Box<[Option<Entry>]>], slot: u32) -> Option<&Entry> {
-    let place = usize::try_from(slot).ok()?;
-    chunks.get(place / CHUNK)?.get(place % CHUNK)?.as_ref()
 }
 
 /// The number of a category, 1 to 11.
