@@ -147,7 +147,7 @@ fn run(config: Config) -> Result<(), Failure> {
         let run = Box::pin(app::run(config, stop));
         run.await.map_err(|error| match error {
             AppError::Agent(error) => failure(&error),
-            other => Failure::Unreachable(chain(&other)),
+            AppError::Control(error) => Failure::Unreachable(chain(&error)),
         })
     })?;
     tracing::info!(?stopped, "stopped");

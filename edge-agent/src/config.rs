@@ -438,6 +438,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_example_has_in_comments_can_be_used() {
+        let key = "\nkey = \"".to_owned() + KEY + "\"";
+        let farm = format!("[farm]\nmandate = \"/m\"\nprinter = \"hall 1\"{key}");
+        let text = "data_dir = \"d\"\ndeny = [\"identity\"]\nname = \"anna\"\n\
+                    active_file = \"/run/a\"\nprincipal_file = \"p\"\nlanguage = \"en\"\n";
+        let config = Config::from_toml(&format!("{text}{farm}")).unwrap();
+        assert_eq!(config.active.map(|active| active.name).as_deref(), Some("anna"));
+        assert_eq!(config.agent.farm.map(|farm| farm.printer).as_deref(), Some("hall 1"));
+        assert!(config.agent.deny.contains(&Category::Identity));
+    }
+
+    #[test]
     fn the_example_is_what_it_says() {
         let config = Config::from_toml(include_str!("../config/agent.toml")).unwrap();
         assert_eq!(config.machine.model.map(|model| model.name), Some("prusa-mk4"));

@@ -11,6 +11,7 @@ mod error;
 mod event;
 mod fingerprint;
 mod hexed;
+mod identity;
 mod journal;
 mod mandate;
 mod offer;
@@ -262,57 +263,6 @@ impl Agent {
     /// [`AgentError::Store`].
     pub fn log(&self) -> Result<Vec<Line>, AgentError> {
         self.with(|core| core.log())
-    }
-
-    /// What there is to say, if anything; the uplink connects for nothing else.
-    ///
-    /// # Errors
-    /// [`AgentError::Store`].
-    pub fn errand(&self) -> Result<Option<Errand>, AgentError> {
-        self.with(|core| core.errand())
-    }
-
-    /// Hands the next consent event of an errand to `send`, which says whether it was queued.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub fn offer_event(
-        &self,
-        errand: &Errand,
-        send: impl FnOnce(&OfferedEvent) -> bool,
-    ) -> Result<Option<OfferedEvent>, AgentError> {
-        self.with(|core| core.offer_event(errand, send))
-    }
-
-    /// Hands frames beyond those `in_flight` to `send`, oldest first, at most `most`, until it says
-    /// no. Gives the numbers of those that were queued.
-    ///
-    /// # Errors
-    /// [`AgentError::Store`].
-    pub fn offer_frames(
-        &self,
-        errand: &Errand,
-        in_flight: &[u64],
-        most: usize,
-        send: impl FnMut(&OfferedFrame) -> bool,
-    ) -> Result<Vec<u64>, AgentError> {
-        self.with(|core| core.offer_frames(errand, in_flight, most, send))
-    }
-
-    /// Takes a `SignedReceipt`.
-    ///
-    /// # Errors
-    /// [`AgentError::Store`]; an answer that is not to be believed is [`Heard::Ignored`].
-    pub fn on_receipt(&self, bytes: &[u8]) -> Result<Heard, AgentError> {
-        self.with(|core| core.on_receipt(bytes))
-    }
-
-    /// Takes a `SignedVerdict`.
-    ///
-    /// # Errors
-    /// As [`Agent::on_receipt`].
-    pub fn on_verdict(&self, bytes: &[u8]) -> Result<Heard, AgentError> {
-        self.with(|core| core.on_verdict(bytes))
     }
 
     /// The policy that is shown.

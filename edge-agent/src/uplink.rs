@@ -10,6 +10,7 @@
 //! Silent -> Connecting -> Announcing <-> Asking <-> Sending -> Draining -> Silent
 //! ```
 
+mod asking;
 mod link;
 
 use std::time::Duration;
@@ -206,46 +207,12 @@ impl Uplink {
         }
     }
 
-    async fn asking(&mut self, errand: Errand, mut link: Link) -> State {
-        loop {
-            let queue = |message: &[u8]| link.publish(Topic::Request, message);
-            match self.agent.offer_request(&errand, queue) {
-                Err(error) => return self.store_failed(&error),
-                Ok(None) => return self.turn(errand, link, Said::Nothing).await,
-                Ok(Some(_queued)) => {}
-            }
-            let until = Instant::now() + self.settings.answer_within;
-            loop {
-                match self.hear(&mut link, until).await {
-                    Ok(Answer::Answer(bytes)) => match self.agent.on_answer(&bytes) {
-                        Err(error) => return self.store_failed(&error),
-                        Ok(Heard::Request { settled, .. }) => {
-                            self.answered();
-                            if settled {
-                                return self.turn(errand, link, Said::Something).await;
-                            }
-                            break;
-                        }
-                        Ok(_) => {}
-                    },
-                    Ok(other) => {
-                        if let Err(error) = self.take(&other) {
-                            return self.store_failed(&error);
-                        }
-                    }
-                    Err(Left::News) => {}
-                    Err(left) => return self.leave(left, link).await,
-                }
-            }
-        }
-    }
-
     /// Takes an answer that nobody waits for just now.
     fn take(&self, answer: &Answer) -> Result<Heard, AgentError> {
         match answer {
             Answer::Receipt(bytes) => self.agent.on_receipt(bytes),
             Answer::Verdict(bytes) => self.agent.on_verdict(bytes),
-            Answer::Answer(bytes) => self.agent.on_answer(bytes),
+            Answer::Rights(bytes) => self.agent.on_answer(bytes),
         }
     }
 

@@ -53,9 +53,12 @@ impl Host {
     fn flag(&self, category: &str) -> String {
         let (_, text) = self.says(&["consent", "show", "--json"]);
         let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let categories = shown["categories"].as_array().unwrap();
-        let found = categories.iter().find(|state| state["category"] == category).unwrap();
-        format!("{} {}", found["flag"], found["state"]).replace('"', "")
+        let categories = shown.get("categories").unwrap().as_array().unwrap();
+        let of = |state: &serde_json::Value, key: &str| {
+            state.get(key).unwrap().as_str().unwrap().to_owned()
+        };
+        let found = categories.iter().find(|state| of(state, "category") == category).unwrap();
+        format!("{} {}", of(found, "flag"), of(found, "state"))
     }
 
     fn run(&self) -> Running {

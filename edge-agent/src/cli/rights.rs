@@ -168,8 +168,10 @@ fn ended(reach: &Reach, lines: &[RequestLine], waits: bool) -> Result<(), Failur
             "the collector has not answered yet: {then}; see `imprimatur-agent requests`"
         )));
     }
-    use RequestOutcome::{TooLong, Unproven, Unusable};
-    let failed = |line: &RequestLine| matches!(line.outcome, Unproven | Unusable | TooLong);
+    let failed = |line: &RequestLine| {
+        use RequestOutcome::{TooLong, Unproven, Unusable};
+        matches!(line.outcome, Unproven | Unusable | TooLong)
+    };
     match lines.iter().find(|line| failed(line)) {
         // Of several keys one may be unknown.
         Some(line) if lines.iter().all(failed) => Err(Failure::No(line.outcome.to_string())),

@@ -6,8 +6,9 @@ use imprimatur_runtime::{UnixSeconds, UtcDate};
 
 use super::event::{Decided, Said, Waiting, Yes, signed};
 use super::fingerprint::Fingerprint;
+use super::identity::{Identity, Retired};
 use super::mandate::Signed;
-use super::state::{Identity, Retired, read};
+use super::state::read;
 use super::{Agent, AgentError, AgentSettings, Core, Counts, Noted, principal};
 use crate::store::Space;
 
@@ -58,6 +59,7 @@ pub struct CategoryState {
 }
 
 /// All that is decided and stored, at a glance.
+#[expect(clippy::struct_excessive_bools, reason = "each is a sentence of its own for the owner")]
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Overview {
     /// Name of the policy.

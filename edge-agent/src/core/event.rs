@@ -13,7 +13,8 @@ use imprimatur_proto::consent::v1::{
 use imprimatur_runtime::UtcDate;
 
 use super::consent::next;
-use super::state::{Draft, Retired, numbered};
+use super::identity::Retired;
+use super::state::{Draft, numbered};
 use crate::store::Space;
 
 /// What was decided.

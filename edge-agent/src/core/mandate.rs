@@ -72,10 +72,10 @@ impl Agent {
     /// # Errors
     /// [`AgentError`]; a list that grants nothing is logged, not an error.
     pub fn heed_mandate(&self) -> Result<(), AgentError> {
-        let ended = self.with(|core| core.heed())?;
+        let ended = self.with(Core::heed)?;
         if !ended.is_empty() {
             self.withdraw(Some(&ended))?;
-            self.with(|core| core.mandate_ended())?;
+            self.with(Core::mandate_ended)?;
         }
         Ok(())
     }

@@ -8,9 +8,10 @@ use imprimatur_consent::{Digest, SubjectId};
 use imprimatur_runtime::UtcDate;
 
 use super::event::{Waiting, sign_again};
+use super::identity::{Identity, Retired};
 use super::seal::{size, spooled};
-use super::state::{Draft, Identity, Retired, json, number, numbered, read};
-use super::{AgentError, Core, Noted};
+use super::state::{Draft, json, number, numbered, read};
+use super::{Agent, AgentError, Core, Heard, Noted};
 use crate::store::{Space, StoreError};
 
 /// Something to say, by one subject.
@@ -51,6 +52,59 @@ pub struct OfferedFrame {
     pub sequence: u64,
     /// The frame.
     pub bytes: Vec<u8>,
+}
+
+impl Agent {
+    /// What there is to say, if anything; the uplink connects for nothing else.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`].
+    pub fn errand(&self) -> Result<Option<Errand>, AgentError> {
+        self.with(|core| core.errand())
+    }
+
+    /// Hands the next consent event of an errand to `send`, which says whether it was queued.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn offer_event(
+        &self,
+        errand: &Errand,
+        send: impl FnOnce(&OfferedEvent) -> bool,
+    ) -> Result<Option<OfferedEvent>, AgentError> {
+        self.with(|core| core.offer_event(errand, send))
+    }
+
+    /// Hands frames beyond those `in_flight` to `send`, oldest first, at most `most`, until it says
+    /// no. Gives the numbers of those that were queued.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`].
+    pub fn offer_frames(
+        &self,
+        errand: &Errand,
+        in_flight: &[u64],
+        most: usize,
+        send: impl FnMut(&OfferedFrame) -> bool,
+    ) -> Result<Vec<u64>, AgentError> {
+        self.with(|core| core.offer_frames(errand, in_flight, most, send))
+    }
+
+    /// Takes a `SignedReceipt`.
+    ///
+    /// # Errors
+    /// [`AgentError::Store`]; an answer that is not to be believed is [`Heard::Ignored`].
+    pub fn on_receipt(&self, bytes: &[u8]) -> Result<Heard, AgentError> {
+        self.with(|core| core.on_receipt(bytes))
+    }
+
+    /// Takes a `SignedVerdict`.
+    ///
+    /// # Errors
+    /// As [`Agent::on_receipt`].
+    pub fn on_verdict(&self, bytes: &[u8]) -> Result<Heard, AgentError> {
+        self.with(|core| core.on_verdict(bytes))
+    }
 }
 
 impl Core {

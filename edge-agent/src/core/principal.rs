@@ -32,12 +32,11 @@ struct Shared {
 /// When the file cannot be read, written or believed: nothing is granted then.
 pub(super) fn join(file: &Path, holder: Holder) -> io::Result<PrincipalId> {
     let _lock = lock(file)?;
-    let mut shared = match read(file)? {
-        Some(shared) => shared,
-        None => {
-            let principal = PrincipalId(entropy::bytes().map_err(io::Error::other)?);
-            Shared { principal, holders: Vec::new() }
-        }
+    let mut shared = if let Some(shared) = read(file)? {
+        shared
+    } else {
+        let principal = PrincipalId(entropy::bytes().map_err(io::Error::other)?);
+        Shared { principal, holders: Vec::new() }
     };
     shared.holders.push(hex::encode(holder));
     write(file, &shared)?;

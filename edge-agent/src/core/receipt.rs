@@ -13,7 +13,8 @@ use imprimatur_proto::contract;
 use imprimatur_runtime::UtcDate;
 
 use super::event::{Said, Waiting, signed};
-use super::state::{Retired, json, numbered, read};
+use super::identity::Retired;
+use super::state::{json, numbered, read};
 use super::{AgentError, Core, Heard, Ignored, Noted};
 use crate::store::Space;
 

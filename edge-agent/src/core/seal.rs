@@ -12,8 +12,9 @@ use imprimatur_runtime::UtcDate;
 use sha2::Sha256;
 
 use super::consent::next;
+use super::identity::Identity;
 use super::record::Pending;
-use super::state::{Draft, Identity, frame_bytes, number};
+use super::state::{Draft, frame_bytes, number};
 use super::{AgentError, Core, Noted};
 use crate::store::{Space, StoreError};
 

@@ -590,7 +590,7 @@ fn a_wrong_token_drops_its_grant_and_keeps_the_others() {
     let refused = room.collector.receipt(&event, ReceiptStatus::TokenInvalid);
     room.agent.on_receipt(&refused).unwrap();
     let events = room.agent.lock().waiting(b"").unwrap();
-    assert_eq!(events.iter().map(|event| event.asks()).collect::<Vec<_>>(), [false]);
+    assert_eq!(events.iter().map(super::event::Waiting::asks).collect::<Vec<_>>(), [false]);
     // The numbers are one, all that they are for is the other.
     assert_eq!(room.agent.lock().store.commits() - commits, 2);
 }
@@ -1032,7 +1032,7 @@ impl Model {
             Op::Renew => match room.agent.renew(None) {
                 Err(error) => assert!(error.refuses(), "{error}"),
                 Ok(renewed) => {
-                    assert_eq!(renewed.into_iter().collect::<BTreeSet<_>>(), self.granted)
+                    assert_eq!(renewed.into_iter().collect::<BTreeSet<_>>(), self.granted);
                 }
             },
             Op::Unproven => self.disbelieved(&room),
@@ -1173,8 +1173,6 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
     #[test]
     fn whatever_happens_only_what_is_granted_waits(ops in proptest::collection::vec(op(), 1..40)) {
         let (mut room, mut model) = (Room::new(), Model::default());

@@ -4,10 +4,11 @@ use imprimatur_consent::{Category, Flag, SubjectId};
 
 use super::consent::{Withdrawn, next, sorted};
 use super::event::{Decided, Said, Waiting, sign_again, signed, without};
+use super::identity::{Identity, Retired};
 use super::mandate::Applied;
 use super::principal;
 use super::seal::strip_frame;
-use super::state::{Draft, Identity, Retired, State, json, numbered, read};
+use super::state::{Draft, State, json, numbered, read};
 use super::{Agent, AgentError, Core, Noted};
 use crate::store::Space;
 
@@ -163,7 +164,8 @@ impl Core {
             self.retire(&mut draft, identity, Decided::Transferred)?;
         }
         let State { flags, asked, mandate, rebuild, .. } = &mut draft.state;
-        (flags.0.clear(), asked.clear());
+        flags.0.clear();
+        asked.clear();
         (*mandate, *rebuild) = (mandate.take().map(Applied::spent), true);
         draft.note(why);
         self.commit(draft)?;

@@ -14,10 +14,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use super::error::{closed, failed};
 use super::tally::TALLY;
-use super::{
-    LOCK, LOCK_TRIES, LOCK_WAIT, Open, STORE, Store, StoreError, config, failed, open, patiently,
-};
+use super::{LOCK, LOCK_TRIES, LOCK_WAIT, Open, STORE, Store, StoreError, config, open, patiently};
 
 const NEW: &str = "store.new";
 const OLD: &str = "store.old";
@@ -28,7 +27,7 @@ impl Store {
     /// # Errors
     /// The disk's; call [`Store::reopen`], and then this again.
     pub fn rebuild(&mut self) -> Result<(), StoreError> {
-        let Some(Open { db, file }) = self.open.take() else { return Err(super::closed()) };
+        let Some(Open { db, file }) = self.open.take() else { return Err(closed()) };
         let folder = self.folder.clone();
         let refuse = |cause| StoreError::Folder { folder: folder.clone(), cause };
         remove(&folder.join(NEW)).map_err(refuse)?;

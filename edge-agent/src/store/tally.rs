@@ -45,9 +45,8 @@ impl Tally {
         let mut tally = Self { file, count: written.unwrap_or(0) };
         match (written, fresh) {
             (None, true) => tally.write(0).map_err(refuse)?,
-            (None, false) => return Err(StoreError::Lost),
             (Some(0), true) | (Some(_), false) => {}
-            (Some(_), true) => return Err(StoreError::Lost),
+            (None, false) | (Some(_), true) => return Err(StoreError::Lost),
         }
         Ok(tally)
     }

@@ -1,6 +1,7 @@
 //! Tests of the store: what is durable, what is refused, what erasing leaves.
 
 use super::*;
+use crate::store::error::failed;
 
 #[test]
 fn what_was_committed_is_there_after_reopening_and_only_its_owner_reads_it() {

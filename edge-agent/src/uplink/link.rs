@@ -65,7 +65,7 @@ pub(super) enum Answer {
     /// On the topic of verdicts.
     Verdict(Bytes),
     /// On the topic of answers to rights requests.
-    Answer(Bytes),
+    Rights(Bytes),
 }
 
 /// An open connection.
@@ -136,7 +136,7 @@ impl Link {
                 return Ok(Answer::Verdict(message.payload));
             }
             if message.topic == self.topic("answer") {
-                return Ok(Answer::Answer(message.payload));
+                return Ok(Answer::Rights(message.payload));
             }
         }
     }

@@ -15,7 +15,7 @@ impl Agent {
     /// [`AgentError::Store`].
     pub fn export_local(&self) -> Result<Vec<Value>, AgentError> {
         let requests = self.requests()?;
-        let mut lines = self.with(|core| core.export_local())?;
+        let mut lines = self.with(Core::export_local)?;
         lines.extend(requests.iter().map(|request| line("request", &json!(request))));
         Ok(lines)
     }

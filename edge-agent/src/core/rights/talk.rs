@@ -212,10 +212,11 @@ impl Core {
         {
             identity.restricted = false;
         }
-        if right == Right::Erase && done {
-            if let Some(requester) = kept.requester.take() {
-                draft.forget(&self.store, requester)?;
-            }
+        if right == Right::Erase
+            && done
+            && let Some(requester) = kept.requester.take()
+        {
+            draft.forget(&self.store, requester)?;
         }
         draft.request(&kept);
         self.commit(draft)?;

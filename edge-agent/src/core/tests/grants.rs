@@ -136,7 +136,7 @@ fn after_a_no_the_question_rests_for_months() {
     let months = u32::from(room.agent.policy().ask_again_months);
     (0..months * 30).for_each(|_| room.next_day());
     assert!(!asks(Category::Laser) && asks(Category::Status));
-    (0..months + 1).for_each(|_| room.next_day());
+    (0..=months).for_each(|_| room.next_day());
     assert!(asks(Category::Laser));
     assert_eq!(state(&room, Category::Laser), State::Refused);
     room.agent.grant(&[Category::Laser], None).unwrap();

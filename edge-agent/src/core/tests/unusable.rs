@@ -192,7 +192,9 @@ fn of_random_damage_none_brings_a_withdrawn_yes_back() {
     let good = fs::read(db(folder.path())).unwrap();
     let (mut refused, mut seed) = (0, 88_172_645_463_325_252_u64);
     let mut random = |below: usize| {
-        (seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17);
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
         usize::try_from(seed % u64::try_from(below).unwrap()).unwrap()
     };
     for _ in 0..24 {
