@@ -11,7 +11,7 @@ use crate::book::{Book, decode};
 use crate::error::BookError;
 use crate::evidence::{CommitEvidence, ConsentEvidence};
 use crate::segments::{Holds, Segment};
-use crate::tables::{COMMITS, EVENTS, POSITION, PUBLISHED, SEGMENTS};
+use crate::tables::{COMMITS, EVENTS, KEPT_SINCE, NUMBERS, POSITION, PUBLISHED, SEGMENTS};
 use crate::txn::Txn;
 
 impl Book {
@@ -43,6 +43,22 @@ impl Book {
         Ok((self.number(POSITION)?, self.number(PUBLISHED)?))
     }
 
+    /// The first date whose rows are kept, by table; empty while nothing expired.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn kept_since(&self) -> Result<BTreeMap<String, UtcDate>, BookError> {
+        let table = self.0.db.begin_read()?.open_table(NUMBERS)?;
+        let mut kept = BTreeMap::new();
+        for entry in table.iter()? {
+            let (key, day) = entry?;
+            if let Some(name) = key.value().strip_prefix(KEPT_SINCE) {
+                kept.insert(name.to_owned(), UtcDate(u32::try_from(day.value()).unwrap_or(0)));
+            }
+        }
+        Ok(kept)
+    }
+
     /// The segments of the evidence, in the order of their positions.
     ///
     /// # Errors
@@ -67,6 +83,17 @@ impl Book {
 }
 
 impl Txn {
+    /// Says from which date on the rows of a table are kept. What expired stays expired, also when
+    /// the clock goes back.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn keep_since(&self, table: &str, first: UtcDate) -> Result<(), BookError> {
+        let key = format!("{KEPT_SINCE}{table}");
+        let before = self.number(&key)?;
+        self.set_number(&key, before.max(u64::from(first.0)))
+    }
+
     /// Names a segment that is durable, here and in the log with the counts of answers. So neither
     /// what is written beside a seal (place, slot, time) nor how much was refused can be told
     /// differently later.

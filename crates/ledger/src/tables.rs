@@ -64,3 +64,5 @@ pub(crate) const LOG_SIZE: &str = "log_size";
 pub(crate) const REQUESTS: &str = "requests";
 /// Key in [`NUMBERS`]: the newest number of a task.
 pub(crate) const TASK: &str = "task";
+/// Keys in [`NUMBERS`], with the name of a table: the first day whose rows are kept.
+pub(crate) const KEPT_SINCE: &str = "kept_since.";

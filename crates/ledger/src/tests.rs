@@ -207,6 +207,18 @@ fn what_is_withdrawn_is_excluded_under_the_pseudonym_of_its_data() {
 }
 
 #[test]
+fn what_expired_stays_expired_when_the_clock_goes_back() {
+    let (book, _folder) = book();
+    assert!(book.kept_since().unwrap().is_empty());
+    for (first, kept) in [(100, 100), (90, 100), (110, 110)] {
+        let txn = book.begin().unwrap();
+        txn.keep_since("print", UtcDate(first)).unwrap();
+        txn.commit().unwrap();
+        assert_eq!(book.kept_since().unwrap(), [("print".to_owned(), UtcDate(kept))].into());
+    }
+}
+
+#[test]
 fn a_changed_policy_needs_a_new_version() {
     let (book, _folder) = book();
     assert!(book.publish_policy(STRICTEST, TODAY.start()).is_ok(), "the same again");
