@@ -49,6 +49,7 @@ pub(crate) struct Rig {
     pub(crate) operator: Operator,
     pub(crate) settings: CollectorSettings,
     publisher: Publisher,
+    writing: std::thread::JoinHandle<Result<(), imprimatur_ledger::BookError>>,
     folder: tempfile::TempDir,
 }
 
@@ -59,8 +60,12 @@ impl Rig {
 
     /// A collector that takes consent to these policies.
     pub(crate) fn offering(policies: &[String]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
+        Self::over(tempfile::tempdir().unwrap(), policies)
+    }
+
+    /// A collector over a folder that may hold something already.
+    pub(crate) fn over(folder: tempfile::TempDir, policies: &[String]) -> Self {
+        let data = folder.path().to_owned();
         let settings =
             CollectorSettings { policies: policies.to_vec(), ..CollectorSettings::local(data) };
         let clock = ManualClock::at(TODAY.start());
@@ -109,8 +114,16 @@ impl Rig {
             tally,
             clock: time,
         };
-        std::thread::spawn(move || writer.run(queue));
-        Self { door, book, clock, signer, operator, settings, publisher, folder }
+        let writing = std::thread::spawn(move || writer.run(queue));
+        Self { door, book, clock, signer, operator, settings, publisher, writing, folder }
+    }
+
+    /// Closes the book; gives the folder.
+    pub(crate) async fn end(self) -> tempfile::TempDir {
+        let Self { door, book, operator, publisher, writing, folder, .. } = self;
+        drop((door, book, operator, publisher));
+        tokio::task::spawn_blocking(|| writing.join()).await.unwrap().unwrap().unwrap();
+        folder
     }
 
     pub(crate) fn data(&self) -> PathBuf {
