@@ -101,6 +101,8 @@ pub(crate) struct Core {
     so_far: Option<(Vec<u8>, UnixSeconds)>,
     /// The rights request that is under way.
     talk: Option<Talk>,
+    /// Until when other things come before rights requests that nobody answers.
+    requests_rest: UnixSeconds,
     /// Whether the owner was warned of the collector's log.
     warned: bool,
     /// Whether the owner was told that the farm's list grants nothing.
@@ -127,6 +129,7 @@ impl Agent {
             seen: BTreeMap::new(),
             so_far: None,
             talk: None,
+            requests_rest: UnixSeconds::default(),
             warned: false,
             unheeded: false,
             counts: Counts::default(),

@@ -15,7 +15,7 @@ use super::reach::Reach;
 use super::{Failure, Output, print, unprinted};
 use crate::catalogue;
 use crate::control::{Reply, Request, Typed};
-use crate::core::{Exercise, RequestLine, RequestOutcome, Topic};
+use crate::core::{Exercise, RequestLine, RequestOutcome, Right, Topic};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Rights {
@@ -170,7 +170,9 @@ fn ended(reach: &Reach, lines: &[RequestLine], waits: bool) -> Result<(), Failur
     }
     let failed = |line: &RequestLine| {
         use RequestOutcome::{TooLong, Unproven, Unusable};
-        matches!(line.outcome, Unproven | Unusable | TooLong)
+        // Nothing held is what an erasure is for.
+        let nothing = line.right == Right::Erase && line.outcome == Unproven;
+        !nothing && matches!(line.outcome, Unproven | Unusable | TooLong)
     };
     match lines.iter().find(|line| failed(line)) {
         // Of several keys one may be unknown.

@@ -134,7 +134,8 @@ impl Core {
         let mut identity = self.state.identity.clone();
         if let Some(identity) = &mut identity {
             identity.held = (reason == RefusalReason::Restricted).then_some(today);
-            if reason == RefusalReason::Expired {
+            // Only a new yes changes that: nothing of these is kept until then.
+            if matches!(reason, RefusalReason::Expired | RefusalReason::NoGrant) {
                 identity.lapsed.extend(named());
             }
         }

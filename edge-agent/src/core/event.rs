@@ -173,7 +173,8 @@ pub(super) fn signed(of: &Retired, sequence: u64, seen: u64, said: Said) -> Wait
         event.notice_language = yes.language.clone().into_bytes();
         event.method = method.into();
         event.affirmation = Affirmation::AgeAndAuthority.into();
-        event.requested_date = yes.requested.map_or(0, |date| date.0);
+        // A clock that was set back meanwhile would make the answer older than the question.
+        event.requested_date = yes.requested.map_or(0, |date| date.0.min(said.date.0));
         event.mandate_hash = yes.mandate.map(|hash| hash.0.to_vec()).unwrap_or_default();
     }
     let event = canonical::encode(&event);

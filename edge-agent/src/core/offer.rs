@@ -122,8 +122,9 @@ impl Core {
         {
             return Ok(Some(Errand { subject, says: Says::Event, retired: false }));
         }
-        if let Some(request) = self.open_request(None)?
-            && let Some(subject) = request.requester
+        let request = self.open_request(None)?;
+        if let Some(subject) = request.and_then(|request| request.requester)
+            && self.clock.now() >= self.requests_rest
         {
             let retired = ours != Some(subject);
             return Ok(Some(Errand { subject, says: Says::Request, retired }));

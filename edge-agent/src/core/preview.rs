@@ -91,8 +91,7 @@ impl Core {
     /// What would be kept of the day that is not over, unless its report is pending already.
     fn day_so_far(&self, pending: &[Pending]) -> Option<Pending> {
         let (report, started) = self.so_far.as_ref()?;
-        let flags = &self.state.flags;
-        let covered = |category| flags.covers(category, *started);
+        let covered = |category| self.covers(category, *started);
         let report = contract().strip(RecordKind::Day, report, covered).ok().flatten()?;
         let (kind, date) = (RecordKind::Day, started.date());
         let there = pending.iter().any(|pending| pending.kind == kind && pending.date == date);

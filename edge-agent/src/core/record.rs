@@ -3,6 +3,7 @@
 //! Each category stands alone. Without one that covers, nothing is kept. Ten prints and one day a
 //! date are told and no more, however often the agent restarts.
 
+use imprimatur_consent::Category;
 use imprimatur_proto::canonical::Fault;
 use imprimatur_proto::capacity::PRINTS_A_DAY;
 use imprimatur_proto::contract;
@@ -41,9 +42,7 @@ impl Core {
         report: &[u8],
         started: UnixSeconds,
     ) -> Result<Recorded, AgentError> {
-        let flags = &self.state.flags;
-        let restricted = self.state.identity.as_ref().is_some_and(|held| held.restricted);
-        let covered = |category| !restricted && flags.covers(category, started);
+        let covered = |category| self.covers(category, started);
         let kept = contract().strip(kind, report, covered).map_err(AgentError::Report)?;
         self.seen.insert(kind, report.to_vec());
         let Some(kept) = kept else { return Ok(Recorded::NothingAllowed) };
@@ -80,6 +79,14 @@ impl Core {
         }
         self.commit(draft)?;
         Ok(Recorded::Kept)
+    }
+
+    /// Whether what began then may be kept: granted before, not ended since, not restricted.
+    pub(super) fn covers(&self, category: Category, began: UnixSeconds) -> bool {
+        let today = self.clock.today();
+        let held = self.state.identity.as_ref();
+        let stopped = held.is_none_or(|held| held.restricted || held.lapsed(category, today));
+        !stopped && self.state.flags.covers(category, began)
     }
 
     /// Whether the day's report is still pending and was not measured for longer. Two parts of a

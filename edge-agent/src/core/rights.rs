@@ -10,7 +10,7 @@ mod local;
 mod talk;
 
 use imprimatur_consent::{RecoveryCode, SigningSeed, SubjectId};
-use imprimatur_runtime::UtcDate;
+use imprimatur_runtime::{UnixSeconds, UtcDate};
 
 pub use self::kinds::{Exercise, NotATopic, RequestLine, RequestOutcome, Right, Topic};
 
@@ -187,6 +187,7 @@ impl Core {
             lines.push(line);
         }
         self.commit(draft)?;
+        self.requests_rest = UnixSeconds::default();
         self.changes.news += 1;
         Ok(lines)
     }

@@ -166,8 +166,7 @@ impl Core {
             let of_kind = group.iter().filter(move |pending| pending.kind == kind);
             of_kind.map(|pending| pending.report.clone()).collect()
         };
-        let began =
-            |pending: &&Pending| self.state.flags.covers(Category::Identity, pending.started);
+        let began = |pending: &&Pending| self.covers(Category::Identity, pending.started);
         let tagged = group.iter().all(began);
         Contents {
             prints: of(RecordKind::Print),

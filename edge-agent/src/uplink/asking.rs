@@ -35,7 +35,12 @@ impl Uplink {
                         }
                     }
                     Err(Left::News) => {}
-                    Err(left) => return self.leave(left, link).await,
+                    Err(left) => {
+                        if matches!(left, Left::Late) {
+                            self.agent.put_off_requests();
+                        }
+                        return self.leave(left, link).await;
+                    }
                 }
             }
         }

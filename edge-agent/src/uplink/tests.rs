@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use imprimatur_consent::Category;
 use imprimatur_proto::consent::v1::{Decision, ReceiptStatus};
 use imprimatur_proto::ingest::v1::RefusalReason;
+use imprimatur_runtime::{Clock as _, UnixSeconds};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Connect, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode,
@@ -32,7 +33,7 @@ struct Seen {
 struct Wire {
     port: u16,
     seen: Arc<Mutex<Seen>>,
-    /// Whether verdicts are given; receipts always are.
+    /// Whether verdicts and answers are given; receipts always are.
     judges: Arc<AtomicBool>,
 }
 
@@ -129,7 +130,8 @@ fn answer(collector: &Collector, publish: &Publish, judges: bool) -> Option<Pack
         let receipt = collector.receipt(&publish.payload, ReceiptStatus::Recorded);
         (format!("{place}/receipt"), receipt)
     } else if let Some(place) = topic.strip_suffix("/request") {
-        (format!("{place}/answer"), collector.exercised(&publish.payload))
+        let answer = if judges { collector.exercised(&publish.payload) } else { return None };
+        (format!("{place}/answer"), answer)
     } else {
         let place = topic.strip_suffix("/batch").unwrap();
         let verdict = collector.verdict(&publish.payload, RefusalReason::Unspecified, &[]);
@@ -310,5 +312,25 @@ async fn an_owners_requests_are_answered_step_by_step_and_then_the_line_goes_sil
     assert_eq!(said(&wire.payloads("/consent")[0]).0.decision(), Decision::Withdrawn);
     until("silence", || wire.look(|seen| seen.open) == 0).await;
     assert_eq!(room.agent.errand().unwrap(), None);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn requests_that_nobody_answers_do_not_hold_up_batches() {
+    let room = Room::granted(&[Category::Status]);
+    let wire = Wire::start(&room.collector).await;
+    wire.judges.store(false, Ordering::SeqCst);
+    let running = Running::start(&room, wire.port);
+    room.agent.exercise(&Exercise::Explain {}).unwrap();
+    until("the request", || !wire.payloads("/request").is_empty()).await;
+    room.print();
+    room.agent.seal_all().unwrap();
+    until("the batch", || !wire.payloads("/batch").is_empty()).await;
+    wire.judges.store(true, Ordering::SeqCst);
+    let now = room.clock.now();
+    room.clock.set(UnixSeconds(now.0 + 121));
+    let outcome = || room.agent.requests().unwrap()[0].outcome;
+    until("the answer", || outcome() == RequestOutcome::Done).await;
+    until("the verdict", || waiting(&room) == 0).await;
     running.end().await;
 }

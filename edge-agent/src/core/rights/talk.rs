@@ -9,7 +9,7 @@ use imprimatur_proto::rights::v1::{
     ChallengeRequest, RightsAnswer, RightsMessage, RightsRequest, RightsStatus, SignedRightsAnswer,
 };
 use imprimatur_proto::{canonical, contract};
-use imprimatur_runtime::UtcDate;
+use imprimatur_runtime::{UnixSeconds, UtcDate};
 
 use super::{Kept, RequestOutcome, Right, page_key};
 use crate::core::state::Draft;
@@ -18,6 +18,9 @@ use crate::store::Space;
 
 /// Pages of one answer, at most 8 MiB: years of one printer.
 const PAGES_MAX: u32 = 1024;
+
+/// How long requests rest that nobody answered, seconds: batches wait for no silent desk.
+const REST_SECONDS: u64 = 120;
 
 /// What was asked last, and by whom.
 #[derive(Clone, Debug)]
@@ -36,6 +39,12 @@ impl Agent {
     /// Begins the conversation anew, on a new connection.
     pub fn begin_talk(&self) {
         self.lock().talk = None;
+    }
+
+    /// Lets other things come first for a while: the collector does not answer requests.
+    pub fn put_off_requests(&self) {
+        let mut core = self.lock();
+        core.requests_rest = UnixSeconds(core.clock.now().0.saturating_add(REST_SECONDS));
     }
 
     /// Hands what is to be said of the next open request of an errand to `send`, which says whether it
@@ -203,17 +212,25 @@ impl Core {
         let gone = outcome == RequestOutcome::Unproven && promised;
         let outcome = if gone { RequestOutcome::Done } else { outcome };
         let (right, done) = (kept.line.right, outcome == RequestOutcome::Done);
+        // What nobody restricts needs no release.
+        let released = done || outcome == RequestOutcome::Unusable;
+        // Nothing is held under a key that has said all it had to say.
+        let unknown = outcome == RequestOutcome::Unproven;
+        let spent = match kept.requester {
+            Some(requester) => done || unknown && self.waiting(&requester.0)?.is_empty(),
+            None => false,
+        };
         kept.line.outcome = outcome;
         kept.asked = Some(draft.now.date());
         draft.note(Noted::Answered { request: kept.line.number, outcome });
         if let Some(identity) = draft.state.identity.as_mut()
             && right == Right::Release
-            && done
+            && released
         {
             identity.restricted = false;
         }
         if right == Right::Erase
-            && done
+            && spent
             && let Some(requester) = kept.requester.take()
         {
             draft.forget(&self.store, requester)?;

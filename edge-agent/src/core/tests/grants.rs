@@ -36,6 +36,17 @@ fn a_yes_says_how_and_when_it_was_asked() {
 }
 
 #[test]
+fn a_clock_that_went_back_makes_no_answer_older_than_its_question() {
+    let room = Room::new();
+    room.next_day();
+    room.agent.asked(&[Category::Status]).unwrap();
+    room.clock.set(UnixSeconds(TODAY.start().0 + 60));
+    room.agent.grant(&[Category::Status], None).unwrap();
+    let (event, _) = said(&room.event().unwrap());
+    assert_eq!((event.date, event.requested_date), (TODAY.0, TODAY.0));
+}
+
+#[test]
 fn a_waiting_first_grant_keeps_its_recovery_key_under_a_new_number() {
     let room = Room::new();
     room.agent.grant(&[Category::Status], None).unwrap();
@@ -73,11 +84,13 @@ fn an_ended_yes_can_be_given_again_but_not_renewed() {
     let room = Room::granted(&[Category::Status]);
     (0..366).for_each(|_| room.next_day());
     assert_eq!(state(&room, Category::Status), State::Expired);
+    assert_eq!(room.print(), Recorded::NothingAllowed, "an ended yes collects nothing");
     assert!(matches!(room.agent.renew(None), Err(AgentError::NotRenewable(_))));
     let again = room.agent.grant(&[Category::Status], None).unwrap();
     assert!(matches!(again, Granted::New { recovery: None, .. }));
     room.announce();
     assert_eq!(state(&room, Category::Status), State::Given);
+    assert_eq!(room.print(), Recorded::Kept);
     assert_eq!(room.agent.grant(&[Category::Status], None).unwrap(), Granted::Already);
 }
 
@@ -95,6 +108,26 @@ fn a_refusal_for_an_ended_grant_drops_it_and_asks_for_a_new_yes() {
     let again = room.agent.grant(&[Category::Status, Category::PrintTime], None).unwrap();
     let Granted::New { categories, .. } = again else { panic!() };
     assert_eq!(categories, [Category::Status]);
+}
+
+#[test]
+fn a_subject_that_was_ended_elsewhere_starts_anew_with_the_next_yes() {
+    // Its owner erased it from another host, with the recovery code.
+    let room = Room::granted(&[Category::Status]);
+    let ended = room.agent.show().unwrap().subject;
+    room.print();
+    room.agent.seal_all().unwrap();
+    let frame = room.offered().remove(0).bytes;
+    let refused = room.collector.verdict(&frame, RefusalReason::NoGrant, &[Category::Status]);
+    room.agent.on_verdict(&refused).unwrap();
+    assert_eq!(room.print(), Recorded::NothingAllowed);
+    room.agent.grant(&[Category::Status], None).unwrap();
+    let event = room.event().unwrap();
+    let over = room.collector.receipt(&event, ReceiptStatus::SubjectEnded);
+    room.agent.on_receipt(&over).unwrap();
+    assert!(room.agent.lock().state.identity.is_none());
+    room.agent.grant(&[Category::Status], None).unwrap();
+    assert_ne!(room.agent.show().unwrap().subject, ended);
 }
 
 #[test]

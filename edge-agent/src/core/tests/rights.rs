@@ -189,6 +189,26 @@ fn an_erasure_withdraws_deletes_here_and_destroys_the_key_when_it_is_done() {
 }
 
 #[test]
+fn a_key_that_the_collector_does_not_know_goes_with_its_erasure() {
+    let room = Room::granted(&[Category::Status]);
+    room.agent.exercise(&Exercise::Erase {}).unwrap();
+    room.announce();
+    room.converse(RightsStatus::Unproven);
+    assert_eq!(room.agent.requests().unwrap()[0].outcome, RequestOutcome::Unproven);
+    assert_eq!((room.retired(), room.agent.errand().unwrap()), (0, None));
+    // The opposite: as long as the withdrawal was not heard, the key is needed.
+    let room = Room::granted(&[Category::Status]);
+    room.agent.exercise(&Exercise::Erase {}).unwrap();
+    let event = room.event().unwrap();
+    let refused = room.collector.receipt(&event, ReceiptStatus::SequenceReused);
+    room.agent.on_receipt(&refused).unwrap();
+    room.converse(RightsStatus::Unproven);
+    assert_eq!(room.retired(), 1);
+    room.next_day();
+    assert!(room.event().is_some());
+}
+
+#[test]
 fn a_held_erasure_keeps_its_key_and_is_overdue_when_nobody_speaks() {
     let room = Room::granted(&[Category::Status]);
     room.agent.exercise(&Exercise::Erase {}).unwrap();
@@ -264,6 +284,14 @@ fn a_restriction_stops_all_until_its_release_is_answered() {
     assert_eq!(room.print(), Recorded::NothingAllowed, "not answered yet");
     room.converse(RightsStatus::Done);
     assert_eq!((room.print(), room.offered().len()), (Recorded::Kept, 1));
+    // A collector that knows of no restriction is a release too; a legal hold is none.
+    room.agent.exercise(&Exercise::Restrict {}).unwrap();
+    room.converse(RightsStatus::Done);
+    for (status, restricted) in [(RightsStatus::Held, true), (RightsStatus::Unusable, false)] {
+        room.agent.exercise(&Exercise::Release {}).unwrap();
+        room.converse(status);
+        assert_eq!(room.agent.show().unwrap().restricted, restricted);
+    }
 }
 
 #[test]
