@@ -219,13 +219,13 @@ pub enum Public {
         /// SHA-256 of the notice in each language.
         notices: BTreeMap<String, Digest>,
     },
-    /// What was committed and refused since the last of these.
+    /// A segment of evidence was written, and so much was committed and refused until then.
     Counts {
-        /// First position of a commit; 0 when there was none.
+        /// First position in the segment; 0 without one.
         first: u64,
-        /// Last position of a commit; 0 when there was none.
+        /// Last position in the segment; 0 without one.
         last: u64,
-        /// SHA-256 of the evidence segment that holds the commits.
+        /// SHA-256 of the segment, of events or of commits.
         segment: Option<Digest>,
         /// How many of what.
         counts: BTreeMap<String, u64>,

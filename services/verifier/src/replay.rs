@@ -1,38 +1,52 @@
-//! Replay: consent events and commits in one order, decided anew by the same rule as the gate.
+//! Replay: events and commits in one order, decided anew by the same rule as the gate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use imprimatur_consent::{Digest, Domain, Standing, SubjectId, VerifyingKey};
-use imprimatur_ledger::{CommitEvidence, ConsentEvidence};
-use imprimatur_proto::consent::v1::{ConsentEvent, SignedConsentEvent};
-use imprimatur_proto::contract;
+use imprimatur_consent::event::{LedgerEvent, What, opened};
+use imprimatur_consent::{Digest, Standing, SubjectId};
+use imprimatur_ledger::{CommitEvidence, CommitProof, ConsentEvidence};
 
+use crate::acts;
+use crate::ledger::Ledger;
 use crate::report::Check;
-use crate::snapshot::Snapshot;
+
+/// Standings by slot.
+pub(crate) type Standings = BTreeMap<u64, Standing>;
 
 /// Replays everything by position; each section must have had its permit, each batch its number.
-pub(crate) fn consent_and_commits(snapshot: &Snapshot, permits: &mut Check, once: &mut Check) {
-    let mut standings: BTreeMap<SubjectId, Standing> = BTreeMap::new();
-    let mut numbers: BTreeSet<(SubjectId, u64)> = BTreeSet::new();
-    let mut consent = snapshot.consent.iter().peekable();
+/// Gives the standings at the end.
+pub(crate) fn events_and_commits(
+    ledger: &Ledger<'_>,
+    permits: &mut Check,
+    once: &mut Check,
+) -> Standings {
+    let mut replay = Replay::default();
+    let mut numbers: BTreeSet<(u64, u64)> = BTreeSet::new();
+    let mut events = ledger.events.iter().peekable();
     let mut last = 0;
-    for commit in &snapshot.commits {
-        while let Some(event) = consent.next_if(|event| event.position < commit.position) {
+    for (commit, proof) in &ledger.commits {
+        while let Some((event, what)) =
+            events.next_if(|(event, _)| event.position < commit.position)
+        {
             in_order(&mut last, event.position, permits);
-            recorded(event, &mut standings, permits);
+            replay.record(ledger, event, what.as_ref(), permits);
         }
         in_order(&mut last, commit.position, permits);
-        permitted(commit, standings.get(&commit.subject), permits);
-        once.expect(
-            numbers.insert((commit.subject, commit.sequence)),
-            &format!("commit {}", commit.position),
-            "its subject and number were committed before",
-        );
+        let Some(proof) = proof else { continue };
+        permitted(ledger, commit, proof, replay.standings.get(&commit.slot), permits);
+        if !ledger.was_lost(commit.position) {
+            once.expect(
+                numbers.insert((commit.slot, proof.sequence)),
+                &format!("commit {}", commit.position),
+                "its subject and number were committed before",
+            );
+        }
     }
-    for event in consent {
+    for (event, what) in events {
         in_order(&mut last, event.position, permits);
-        recorded(event, &mut standings, permits);
+        replay.record(ledger, event, what.as_ref(), permits);
     }
+    replay.standings
 }
 
 fn in_order(last: &mut u64, position: u64, permits: &mut Check) {
@@ -41,55 +55,71 @@ fn in_order(last: &mut u64, position: u64, permits: &mut Check) {
     *last = position;
 }
 
-/// A consent event must be signed by its subject and follow the one before.
-fn recorded(
-    entry: &ConsentEvidence,
-    standings: &mut BTreeMap<SubjectId, Standing>,
-    permits: &mut Check,
-) {
-    let place = format!("consent {}", entry.position);
-    let Some(event) = signed_event(entry) else {
-        return permits.found(&place, "the event is not canonical or not signed by its subject");
-    };
-    let standing = match standings.get(&entry.subject) {
-        Some(standing) => standing.apply(&event),
-        None => Standing::begin(&event),
-    };
-    match standing {
-        Ok(standing) => {
-            permits.passed(1);
-            standings.insert(entry.subject, standing);
+/// What was replayed so far.
+#[derive(Default)]
+struct Replay {
+    standings: Standings,
+    /// The slot of each subject.
+    slots: BTreeMap<SubjectId, u64>,
+}
+
+impl Replay {
+    /// An event must follow the ones before; the owner's must be signed by the owner, and a slot
+    /// belongs to one subject, a subject to one slot.
+    fn record(
+        &mut self,
+        ledger: &Ledger<'_>,
+        evidence: &ConsentEvidence,
+        event: Option<&LedgerEvent>,
+        permits: &mut Check,
+    ) {
+        let Some(event) = event else { return };
+        let place = format!("event {}", evidence.position);
+        if let What::Consent { signed_event } = &event.what
+            && let Err(invalid) = opened(signed_event)
+        {
+            return permits.found(&place, &format!("no consent of its subject: {invalid}"));
         }
-        Err(invalid) => permits.found(&place, &invalid.to_string()),
+        let before = self.standings.get(&evidence.slot);
+        let on = evidence.recorded.date();
+        match Standing::fold(before, &ledger.terms, &event.what, on) {
+            Ok(standing) => {
+                let signed = acts::proven(&event.what, &standing);
+                permits.expect(signed, &place, "is told as the owner's act, who did not sign it");
+                let slot = *self.slots.entry(standing.subject()).or_insert(evidence.slot);
+                let problem = "its subject has another slot";
+                permits.expect(slot == evidence.slot, &place, problem);
+                self.standings.insert(evidence.slot, standing);
+            }
+            Err(invalid) => permits.found(&place, &invalid.to_string()),
+        }
     }
 }
 
-fn signed_event(entry: &ConsentEvidence) -> Option<ConsentEvent> {
-    let bytes = hex::decode(&entry.signed_event).ok()?;
-    let signed: SignedConsentEvent = contract().decode(&bytes).ok()?;
-    let event: ConsentEvent = contract().decode(&signed.event).ok()?;
-    let key = VerifyingKey::from_bytes(&event.public_key).ok()?;
-    let whole = SubjectId::of(&key.to_bytes()) == entry.subject
-        && key.verifies(Domain::Consent, &signed.event, &signed.signature);
-    whole.then_some(event)
-}
-
 /// Each section of a commit needs a grant in force on its date and at the commit.
-fn permitted(commit: &CommitEvidence, standing: Option<&Standing>, permits: &mut Check) {
+fn permitted(
+    ledger: &Ledger<'_>,
+    commit: &CommitEvidence,
+    proof: &CommitProof,
+    standing: Option<&Standing>,
+    permits: &mut Check,
+) {
     let place = format!("commit {}", commit.position);
     let Some(standing) = standing else {
         return permits.found(&place, "its subject had given no consent");
     };
     let today = commit.recorded.date();
-    for record in &commit.records {
-        permits.expect(record.epoch == record.date.month(), &place, "a wrong pseudonym epoch");
+    let policy = ledger.terms.policy(standing.policy);
+    for record in &proof.records {
+        let epoch = policy.map(|policy| policy.epoch.epoch(record.date));
+        permits.expect(epoch == Some(record.epoch), &place, "a wrong pseudonym epoch");
         for &category in &record.categories {
-            match standing.decide(category, record.date, today) {
+            match standing.decide(&ledger.terms, category, record.date, today) {
                 Ok(()) => permits.passed(1),
                 Err(denial) => permits.found(&place, &format!("`{category}`: {denial}")),
             }
         }
     }
-    let frame = commit.frame != Digest([0; 32]);
-    permits.expect(frame && !commit.records.is_empty(), &place, "the evidence is empty");
+    let frame = proof.frame != Digest([0; 32]);
+    permits.expect(frame && !proof.records.is_empty(), &place, "the evidence is empty");
 }

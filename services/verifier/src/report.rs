@@ -7,7 +7,7 @@ use imprimatur_proto::capacity::Capacity;
 use imprimatur_proto::contract;
 
 use crate::FINDINGS_MAX;
-use crate::snapshot::Snapshot;
+use crate::ledger::Ledger;
 
 /// One thing that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -65,15 +65,19 @@ impl Check {
     }
 }
 
-/// The verdict on a lake and its evidence.
+/// The verdict on a collector's folders.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Report {
+    /// What was verified: `compliance`, or the `ledger` alone.
+    pub of: &'static str,
     /// Whether every invariant that was checked holds.
     pub holds: bool,
     /// Whether the rows come from a synthetic fleet.
     pub synthetic: bool,
     /// Consent events replayed.
     pub consent_events: usize,
+    /// Of these, events that are sealed for ever: their subject was erased.
+    pub erased_events: usize,
     /// Commits replayed.
     pub commits: usize,
     /// Files read.
@@ -89,18 +93,22 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(snapshot: &Snapshot, rows: usize, checks: Vec<Check>) -> Self {
+    pub(crate) fn new(of: &'static str, ledger: &Ledger<'_>, checks: Vec<Check>) -> Self {
+        let erased = ledger.events.iter().filter(|(_, event)| event.is_none()).count();
         Self {
+            of,
             holds: checks.iter().all(|check| check.holds),
-            synthetic: snapshot.catalogue.synthetic,
-            consent_events: snapshot.consent.len(),
-            commits: snapshot.commits.len(),
-            files: snapshot.catalogue.files.len(),
-            rows,
+            synthetic: false,
+            consent_events: ledger.events.len(),
+            erased_events: erased,
+            commits: ledger.commits.len(),
+            files: 0,
+            rows: 0,
             capacity: contract().capacity(),
             checks,
-            not_proven: "Bytes show INV-1, INV-5 and INV-7. A record's date is its device's claim; \
-                         that it is true is not proven here.",
+            not_proven: "Dates and values are the devices' claim; the order within one publication \
+                         and the day of a copy are the collector's. A log that was rewritten and \
+                         signed again is found with its published key or an older checkpoint.",
         }
     }
 }
@@ -109,11 +117,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.holds { "HOLDS" } else { "DOES NOT HOLD" };
         let synthetic = if self.synthetic { "  (synthetic fleet)" } else { "" };
-        writeln!(f, "compliance: {verdict}{synthetic}")?;
+        writeln!(f, "{}: {verdict}{synthetic}", self.of)?;
         writeln!(
             f,
-            "  read {} consent events, {} commits, {} files, {} rows",
-            self.consent_events, self.commits, self.files, self.rows
+            "  read {} events ({} of erased subjects), {} commits, {} files, {} rows",
+            self.consent_events, self.erased_events, self.commits, self.files, self.rows
         )?;
         if self.commits == 0 && self.rows == 0 {
             writeln!(f, "  nothing is stored yet, so little was to be proven")?;

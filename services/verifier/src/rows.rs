@@ -3,16 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use imprimatur_consent::standing::Ended;
+use imprimatur_consent::{Digest, Standing};
 use imprimatur_lake::{Catalogue, Lake, Row};
 use imprimatur_ledger::RecordEvidence;
+use imprimatur_proto::contract;
+use imprimatur_proto::record::RecordKind;
+use imprimatur_runtime::UtcDate;
 
+use crate::ledger::Ledger;
+use crate::replay::Standings;
 use crate::report::Check;
-use crate::snapshot::{Snapshot, TRIES, pause};
+use crate::snapshot::Snapshot;
 
 /// Reads all files that the catalogue names; reports what is no data of the contract, and what
 /// else lies in the lake.
 pub(crate) fn read(lake: &Lake, snapshot: &Snapshot, geometry: &mut Check) -> Vec<Row> {
-    let mut rows = Vec::new();
+    let (own, mut rows) = (Digest(contract().hash()), Vec::new());
+    let told = [snapshot.catalogue.contract_hash, snapshot.ledger.manifest.contract_hash];
+    geometry.expect(told == [own, own], "contract", "is another than this program knows");
     for file in &snapshot.catalogue.files {
         match lake.read(file) {
             Ok(of_file) => {
@@ -30,28 +39,23 @@ pub(crate) fn read(lake: &Lake, snapshot: &Snapshot, geometry: &mut Check) -> Ve
     rows
 }
 
-/// Files that no catalogue names. A collector that publishes just now writes files before it names
-/// them, so what looks strange is looked at again for a while.
+/// Files that no catalogue names. The newest catalogue is asked: a collector may have published
+/// since.
 fn strangers(lake: &Lake, geometry: &mut Check) {
+    let Ok(catalogue) = Catalogue::load(lake.folder()) else {
+        return geometry.found("catalogue", "cannot be read any more");
+    };
+    let mut named: BTreeSet<_> =
+        catalogue.files.iter().filter_map(|file| lake.locate(file)).collect();
+    named.insert(lake.folder().join("catalogue.json"));
     let mut strange = BTreeSet::new();
     let mut seen = 0;
     walk(lake.folder(), geometry, &mut |path| {
         seen += 1;
-        strange.insert(path.to_owned());
+        if !named.contains(path) {
+            strange.insert(path.to_owned());
+        }
     });
-    for try_number in 0..TRIES {
-        if try_number > 0 {
-            pause();
-        }
-        let Ok(catalogue) = Catalogue::load(lake.folder()) else { continue };
-        let named: BTreeSet<_> =
-            catalogue.files.iter().filter_map(|file| lake.locate(file)).collect();
-        let own = lake.folder().join("catalogue.json");
-        strange.retain(|path| path.exists() && !named.contains(path) && *path != own);
-        if strange.is_empty() {
-            break;
-        }
-    }
     geometry.passed(seen);
     for path in strange {
         geometry.found(&path.display().to_string(), "lies in the lake and no catalogue names it");
@@ -71,26 +75,132 @@ fn walk(folder: &Path, geometry: &mut Check, visit: &mut impl FnMut(&Path)) {
     }
 }
 
-/// Every row has evidence that says the same, every published record has exactly one row.
+/// What must be in the lake, what may be, and what must not.
+pub(crate) struct Expected<'a> {
+    /// Records that must have a row.
+    required: BTreeMap<(u64, u32), &'a RecordEvidence>,
+    /// Records whose row may be gone already: their subject is being erased.
+    leaving: BTreeMap<(u64, u32), &'a RecordEvidence>,
+    /// Commits of subjects that were erased, or should have been.
+    erased: BTreeSet<u64>,
+    /// Rows of earlier dates are expired.
+    kept_since: BTreeMap<RecordKind, UtcDate>,
+}
+
+impl<'a> Expected<'a> {
+    pub(crate) fn of(
+        snapshot: &'a Snapshot,
+        ledger: &'a Ledger<'a>,
+        standings: &Standings,
+        once: &mut Check,
+        erased: &mut Check,
+    ) -> Self {
+        let manifest = &snapshot.ledger.manifest;
+        let today = newest(snapshot, ledger);
+        let mut expected = Self {
+            required: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            erased: BTreeSet::new(),
+            kept_since: kept_since(snapshot, ledger, today, erased),
+        };
+        for (commit, proof) in &ledger.commits {
+            let Some(proof) = proof else {
+                expected.erased.insert(commit.position);
+                continue;
+            };
+            if ledger.was_lost(commit.position) {
+                continue;
+            }
+            if commit.position > manifest.published {
+                let late = commit.recorded.date().0.saturating_add(1) < today.0;
+                let place = format!("commit {}", commit.position);
+                once.expect(!late, &place, "is days old and was never published");
+                continue;
+            }
+            let ending = standings.get(&commit.slot).and_then(|standing| due(standing, ledger));
+            if ending.is_some_and(|due| due < today) {
+                expected.erased.insert(commit.position);
+            }
+            for (place, record) in (0_u32..).zip(&proof.records) {
+                let expired = expected.expired(record.kind, record.date);
+                let records = match (ending, expired) {
+                    (Some(_), _) => &mut expected.leaving,
+                    (None, true) => continue,
+                    (None, false) => &mut expected.required,
+                };
+                records.insert((commit.position, place), record);
+            }
+        }
+        expected
+    }
+
+    fn expired(&self, kind: RecordKind, date: UtcDate) -> bool {
+        self.kept_since.get(&kind).is_some_and(|since| date < *since)
+    }
+}
+
+/// The newest day that anything tells. A folder is as old as it says: it may be a copy.
+fn newest(snapshot: &Snapshot, ledger: &Ledger<'_>) -> UtcDate {
+    let events = ledger.events.iter().map(|(event, _)| event.recorded.date());
+    let commits = ledger.commits.iter().map(|(commit, _)| commit.recorded.date());
+    let newest = events.chain(commits).max().unwrap_or(UtcDate(0));
+    newest.max(snapshot.catalogue.published.date())
+}
+
+/// The first dates whose rows are kept. The manifest tells them; the policies bind it: no row is
+/// dropped sooner or kept longer. A publication may begin before midnight and end after it.
+fn kept_since(
+    snapshot: &Snapshot,
+    ledger: &Ledger<'_>,
+    today: UtcDate,
+    erased: &mut Check,
+) -> BTreeMap<RecordKind, UtcDate> {
+    let retention = ledger.terms.retention();
+    let mut kept = BTreeMap::new();
+    for kind in RecordKind::ALL {
+        let days = match kind {
+            RecordKind::Print => retention.print_days,
+            RecordKind::Day => retention.day_days,
+        };
+        let latest = UtcDate(today.0.saturating_sub(days));
+        let told = snapshot.ledger.manifest.kept_since.get(kind.table()).copied();
+        let problem = "says that rows are dropped sooner than the policies let them be";
+        erased.expect(told.is_none_or(|told| told <= latest), "manifest", problem);
+        let earliest = UtcDate(latest.0.saturating_sub(1));
+        kept.insert(kind, told.unwrap_or(earliest).clamp(earliest, latest));
+    }
+    kept
+}
+
+/// By when a subject that is being erased must be gone; a legal hold puts it off.
+fn due(standing: &Standing, ledger: &Ledger<'_>) -> Option<UtcDate> {
+    let Some((Ended::Erased, asked)) = standing.ended else { return None };
+    let held = standing.hold.map(|hold| hold.until.unwrap_or(UtcDate(u32::MAX)));
+    let from = held.map_or(asked, |until| until.max(asked));
+    Some(UtcDate(from.0.saturating_add(ledger.terms.deadlines().erasure_days)))
+}
+
+/// Every row has evidence that says the same, every published record has exactly one row, and
+/// nothing is there that was erased or has expired.
 pub(crate) fn match_with_evidence(
     rows: &[Row],
-    snapshot: &Snapshot,
+    expected: &Expected<'_>,
     permits: &mut Check,
     once: &mut Check,
+    erased: &mut Check,
 ) {
-    let mut expected: BTreeMap<(u64, u32), &RecordEvidence> = BTreeMap::new();
-    for commit in &snapshot.commits {
-        if commit.position <= snapshot.manifest.published {
-            let records = (0_u32..).zip(&commit.records);
-            expected.extend(records.map(|(place, record)| ((commit.position, place), record)));
-        }
-    }
     let mut seen = BTreeSet::new();
     for row in rows {
         let key = (row.commit, row.ordinal);
         let place = format!("{} row {}.{}", row.kind.table(), row.commit, row.ordinal);
         once.expect(seen.insert(key), &place, "is there twice");
-        match expected.get(&key) {
+        let kept = !expected.expired(row.kind, row.date);
+        erased.expect(kept, &place, "is older than rows are kept");
+        let of_erased = expected.erased.contains(&row.commit);
+        erased.expect(!of_erased, &place, "is of a subject that was to be erased");
+        let record = expected.required.get(&key).or_else(|| expected.leaving.get(&key));
+        match record {
+            None if of_erased || !kept => {}
             None => permits.found(&place, "has no evidence of a commit"),
             Some(record) => match difference(row, record) {
                 None => permits.passed(1),
@@ -98,7 +208,7 @@ pub(crate) fn match_with_evidence(
             },
         }
     }
-    for (position, place) in expected.keys().filter(|key| !seen.contains(key)) {
+    for (position, place) in expected.required.keys().filter(|key| !seen.contains(key)) {
         once.found(&format!("commit {position}.{place}"), "was published and has no row");
     }
 }
