@@ -97,23 +97,26 @@ impl Txn {
         self.slot(subject).map_or_else(|| Ok(BTreeSet::new()), |slot| self.pseudonyms(slot))
     }
 
-    /// A subject's records that are on their way to the lake.
+    /// A subject's records that are on their way to the lake, by the position of their commit.
     ///
     /// # Errors
     /// [`BookError`].
-    pub fn on_the_way(&self, subject: SubjectId) -> Result<Vec<JournalRecord>, BookError> {
+    pub fn on_the_way(
+        &self,
+        subject: SubjectId,
+    ) -> Result<Vec<(u64, Vec<JournalRecord>)>, BookError> {
         let Some(slot) = self.slot(subject) else { return Ok(Vec::new()) };
-        let mut records = Vec::new();
+        let mut batches = Vec::new();
         for entry in self.raw.open_table(JOURNAL)?.iter()? {
             let (position, value) = entry?;
             let of_slot = value.value().strip_prefix(&slot.to_be_bytes());
             let place = crate::evidence::place("journal", position.value());
             let Some(sealed) = of_slot else { continue };
             if let Some(json) = self.unseal(slot, &place, sealed)? {
-                records.extend(decode::<u64, Vec<JournalRecord>>(JOURNAL, &json)?);
+                batches.push((position.value(), decode(JOURNAL, &json)?));
             }
         }
-        Ok(records)
+        Ok(batches)
     }
 
     /// The requests about a subject.

@@ -107,10 +107,9 @@ impl Publisher {
             self.sweep("that were rewritten or expired")?;
         }
         self.publish_evidence(today)?;
-        // What the clock and the publisher themselves logged is told now; what came meanwhile is not.
-        let log_size = self.stores.book.log_size()?;
-        let more = self.stores.book.positions()?.0 != told.position;
-        self.told = Some(Told { log_size: if more { told.log_size } else { log_size }, ..told });
+        // What was logged meanwhile, by whomever, is not published yet: then there is more to do.
+        let log_size = self.log.published().map_or(0, |checkpoint| checkpoint.size);
+        self.told = Some(Told { log_size, ..told });
         self.unfinished = false;
         Ok(rows)
     }

@@ -45,7 +45,7 @@ impl Verified {
         let holds = key.verifies(Domain::Consent, &signed.event, &signed.signature);
         let (subject, hash) = (SubjectId::of(&key.to_bytes()), Digest::of(&signed.event));
         let (signed, signature) = (bytes.to_vec(), signed.signature);
-        holds.then(|| Self { event, subject, hash, signed, signature })
+        holds.then_some(Self { event, subject, hash, signed, signature })
     }
 }
 

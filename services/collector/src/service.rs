@@ -104,7 +104,9 @@ impl Door {
             Ok(Message::Challenge(asked)) => {
                 self.tally.count("rights.challenge");
                 let challenge = self.challenges.give(asked.requester, self.clock.now());
-                return Ok(self.signer.challenge(asked, challenge.map_err(no_entropy)?));
+                return Ok(self
+                    .signer
+                    .challenge(asked, challenge.map_err(|error| no_entropy(&error))?));
             }
             Ok(Message::Request(signed)) => signed,
             Err(unproven) => return Ok(self.unproven(unproven)),
@@ -120,7 +122,8 @@ impl Door {
             return Ok(self.signer.unproven(Unproven(asked)));
         }
         let outcome = self.read(exercised).await?;
-        let next = self.challenges.give(asked.requester, now).map_err(no_entropy)?;
+        let next =
+            self.challenges.give(asked.requester, now).map_err(|error| no_entropy(&error))?;
         Ok(self.signer.exercised(asked, outcome, now.date(), next))
     }
 
@@ -199,7 +202,7 @@ impl CollectorService for Door {
     }
 }
 
-fn no_entropy(error: NoEntropy) -> Status {
+fn no_entropy(error: &NoEntropy) -> Status {
     tracing::error!(%error, "no challenge can be drawn");
     Status::unavailable("the collector cannot draw a challenge; try again")
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use imprimatur_collector::region::Region;
+use imprimatur_consent::Digest;
 use imprimatur_runtime::logs;
 
 /// Telemetry of 3D printers that exists only where somebody said yes: the server.
@@ -211,7 +212,7 @@ pub struct Output {
 /// `imprimatur compliance`.
 #[derive(Debug, Subcommand)]
 pub enum Compliance {
-    /// Read every stored byte and every recorded consent, and prove INV-1, INV-5 and INV-7.
+    /// Read every stored byte and every recorded event, and prove INV-1, 5, 7, 9 and 10.
     #[command(after_help = "Example: imprimatur compliance verify --data /var/lib/imprimatur\n\
                       Exit code 0 only if every invariant holds.")]
     Verify(Verify),
@@ -220,12 +221,19 @@ pub enum Compliance {
     Schema(Output),
 }
 
-/// `imprimatur compliance verify`.
+/// `imprimatur compliance verify` and `imprimatur ledger verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The collector's folder, or a copy of its `lake` and `evidence`.
+    /// The collector's folder, or a copy of its `lake`, `evidence`, `log` and `keys`.
     #[arg(long)]
     pub data: PathBuf,
+    /// The public key that signs the log, as its operator published it: 64 hex digits. Without it a
+    /// log that was replaced whole passes.
+    #[arg(long, value_name = "HEX")]
+    pub log_key: Option<Digest>,
+    /// A checkpoint that was kept elsewhere; the log must continue it.
+    #[arg(long, value_name = "FILE", requires = "log_key")]
+    pub checkpoint: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -92,13 +92,8 @@ fn metrics(output: &Output) -> Result<(), CommandError> {
 }
 
 fn verify(args: &Verify) -> Result<(), CommandError> {
-    let report = imprimatur_verifier::verify(&args.data.join("lake"), &args.data.join("evidence"))?;
-    say::line(&if args.json { json(&report) } else { report.to_string() });
-    if report.holds {
-        Ok(())
-    } else {
-        Err(CommandError::No("an invariant does not hold; the findings are above".to_owned()))
-    }
+    let report = imprimatur_verifier::verify(&args.data, &ledger::trust(args)?)?;
+    ledger::verdict(&report, args.json)
 }
 
 fn schema(output: &Output) {

@@ -104,7 +104,7 @@ async fn sample(data: &Path) -> Result<Option<String>, CommandError> {
         Err(QueryError::BelowThreshold { .. } | QueryError::Catalogue(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let report = imprimatur_verifier::verify(&data.join("lake"), &data.join("evidence"))?;
+    let report = imprimatur_verifier::verify(data, &imprimatur_verifier::Trust::default())?;
     if !report.holds {
         return Err(CommandError::No(report.to_string()));
     }

@@ -98,6 +98,7 @@ async fn every_new_command_shows_an_example() {
         ["subject", "release"],
         ["subject", "requests"],
         ["subject", "answer"],
+        ["ledger", "verify"],
         ["ledger", "checkpoint"],
         ["ledger", "history"],
         ["backup", "create"],
@@ -221,6 +222,17 @@ async fn the_published_log_is_told_and_backups_are_made_and_restored() {
 
     let checkpoint = says(&["ledger", "checkpoint", "--data", &told]).await.exits(0).out;
     assert!(checkpoint.starts_with("imprimatur/"), "{checkpoint}");
+    says(&["ledger", "verify", "--data", &told]).await.exits(0);
+    let kept = folder.path().join("checkpoint");
+    std::fs::write(&kept, &checkpoint).unwrap();
+    let book = Book::open(&data).unwrap();
+    let key = Digest(book.log_public_key()).to_string();
+    drop(book);
+    let kept = shown(&kept);
+    let anchored = ["ledger", "verify", "--data", &told, "--log-key", &key, "--checkpoint", &kept];
+    says(&anchored).await.exits(0);
+    says(&["ledger", "verify", "--data", &told, "--checkpoint", &kept]).await.exits(2);
+    says(&["ledger", "verify", "--data", &told, "--log-key", &"0".repeat(64)]).await.exits(1);
     let history = says(&["ledger", "history", "--data", &told]).await.exits(0).out;
     for event in ["policy_published", "private", "backup_made", "key_destroyed"] {
         assert!(history.contains(event), "{event} is not in {history}");

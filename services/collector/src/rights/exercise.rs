@@ -175,7 +175,7 @@ impl Exercise<'_> {
             return Ok(RightsStatus::Unusable.into());
         }
         let standing = self.txn.standing(self.party.subject)?;
-        if !standing.is_some_and(|standing| standing.held(self.today()).is_some()) {
+        if standing.is_none_or(|standing| standing.held(self.today()).is_none()) {
             self.erasures(register::Outcome::Held, register::Outcome::Open)?;
         }
         self.done("release")

@@ -75,9 +75,6 @@ impl Gathered {
         now: UnixSeconds,
     ) -> Result<Option<Self>, BookError> {
         let Some(standing) = txn.standing(subject)? else { return Ok(None) };
-        let commits: BTreeSet<u64> = txn.commits_of(subject)?.into_iter().collect();
-        let mut waiting = book.journal(usize::MAX)?;
-        waiting.retain(|(position, _)| commits.contains(position));
         Ok(Some(Self {
             subject,
             standing,
@@ -87,8 +84,8 @@ impl Gathered {
             now,
             pseudonyms: txn.pseudonyms_of(subject)?,
             files: book.files()?,
-            commits,
-            waiting,
+            commits: txn.commits_of(subject)?.into_iter().collect(),
+            waiting: txn.on_the_way(subject)?,
         }))
     }
 

@@ -14,6 +14,10 @@ use imprimatur_proto::rights::v1::{
 };
 use prost::Message as _;
 
+/// Largest message, bytes: a request with a whole day record is below half of it. The proof of an
+/// act is kept, so it is bounded.
+pub const BYTES_MAX: usize = 4 << 10;
+
 /// Who asks, and which bytes an answer answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -86,7 +90,9 @@ impl Message {
     /// # Errors
     /// [`Unproven`], always the same.
     pub fn of(bytes: &[u8]) -> Result<Self, Unproven> {
-        Self::read(bytes).ok_or_else(|| Unproven(claimed(bytes)))
+        let small = bytes.get(..bytes.len().min(BYTES_MAX)).unwrap_or_default();
+        let read = if small.len() == bytes.len() { Self::read(bytes) } else { None };
+        read.ok_or_else(|| Unproven(claimed(small)))
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -229,6 +235,7 @@ mod tests {
             nobody,
             Vec::new(),
             b"garbage".to_vec(),
+            vec![0; BYTES_MAX + 1],
         ] {
             assert!(Message::of(&bad).is_err(), "{bad:?}");
         }

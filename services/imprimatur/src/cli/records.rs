@@ -7,6 +7,8 @@ use imprimatur_consent::SubjectId;
 use imprimatur_consent::standing::Grounds;
 use imprimatur_runtime::UtcDate;
 
+use super::Verify;
+
 /// `imprimatur policy`.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
@@ -157,6 +159,11 @@ pub struct OfData {
 /// `imprimatur ledger`.
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
+    /// Prove the log, the evidence and the destroyed keys: nothing was cut, forked, changed, used
+    /// twice or hidden. Rows are not looked at.
+    #[command(after_help = "Example: imprimatur ledger verify --data /var/lib/imprimatur\n\
+                      Exit code 0 only if everything holds.")]
+    Verify(Verify),
     /// The signed checkpoint of the published log: keep it elsewhere, and later ones must continue it.
     #[command(after_help = "Example: imprimatur ledger checkpoint --data /var/lib/imprimatur")]
     Checkpoint(OfData),

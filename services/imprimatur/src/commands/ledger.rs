@@ -3,17 +3,50 @@
 use std::path::Path;
 
 use imprimatur_ledger::segments::Manifest;
-use imprimatur_log::{Entry, TileReader};
+use imprimatur_log::{Checkpoint, Entry, TileReader};
+use imprimatur_verifier::{Report, Trust};
 
 use super::json;
+use crate::cli::Verify;
 use crate::cli::records::Ledger;
 use crate::error::CommandError;
 use crate::say;
 
 pub(super) fn run(command: &Ledger) -> Result<(), CommandError> {
     match command {
+        Ledger::Verify(args) => {
+            let report = imprimatur_verifier::verify_ledger(&args.data, &trust(args)?)?;
+            verdict(&report, args.json)
+        }
         Ledger::Checkpoint(of) => checkpoint(&of.data, of.json),
         Ledger::History(of) => history(&of.data, of.json),
+    }
+}
+
+/// What the reader of a report knows from elsewhere.
+pub(super) fn trust(args: &Verify) -> Result<Trust, CommandError> {
+    let log_key = args.log_key.map(|key| key.0);
+    let anchor = match (&args.checkpoint, &log_key) {
+        (Some(path), Some(key)) => {
+            let note = std::fs::read_to_string(path)
+                .map_err(|source| CommandError::File { path: path.clone(), source })?;
+            let anchor = Checkpoint::open(&note, key).map_err(|error| {
+                CommandError::Usage(format!("`{}` is no checkpoint: {error}", path.display()))
+            })?;
+            Some(anchor)
+        }
+        _ => None,
+    };
+    Ok(Trust { log_key, anchor })
+}
+
+/// Prints a report; an error unless everything holds.
+pub(super) fn verdict(report: &Report, as_json: bool) -> Result<(), CommandError> {
+    say::line(&if as_json { json(report) } else { report.to_string() });
+    if report.holds {
+        Ok(())
+    } else {
+        Err(CommandError::No("an invariant does not hold; the findings are above".to_owned()))
     }
 }
 
