@@ -1,5 +1,5 @@
 //! Rights over what is held, for who proves a key and for the operator; nothing for anybody else.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod rig;
 

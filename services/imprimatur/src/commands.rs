@@ -54,7 +54,9 @@ async fn enrol(args: &Enrol) -> Result<(), CommandError> {
     if args.json {
         say::line(&json(&tokens));
     } else {
-        tokens.iter().for_each(|token| say::line(token));
+        for token in &tokens {
+            say::line(token);
+        }
     }
     Ok(())
 }

@@ -82,8 +82,7 @@ async fn one(of: &OfSubject, act: Act) -> Result<(), CommandError> {
     }
     let due = acted.due.map(|due| due.to_string()).unwrap_or_default();
     match acted.status.as_str() {
-        "done" if of.json => Ok(()),
-        "accepted" if of.json => Ok(()),
+        "done" | "accepted" if of.json => Ok(()),
         "done" => {
             say::line(&format!("done; request {} of the register", acted.number));
             Ok(())
@@ -109,7 +108,9 @@ async fn requests(data: &Path, overdue: bool, as_json: bool) -> Result<(), Comma
         let entries: Vec<_> = requests.iter().map(|entry| entry_json(entry, today)).collect();
         say::line(&json(&entries));
     } else {
-        requests.iter().for_each(|entry| say::line(&entry_line(entry, today)));
+        for entry in &requests {
+            say::line(&entry_line(entry, today));
+        }
     }
     let late = requests.iter().filter(|entry| entry.overdue(today)).count();
     match late {
