@@ -167,7 +167,8 @@ pub enum Reply {
     HandedOver(bool),
     /// To [`Request::Exercise`] and [`Request::Requests`].
     Requests(Vec<RequestLine>),
-    /// To [`Request::Page`]: JSON lines; `None` when there is no such page.
+    /// To [`Request::Page`]: its bytes as hex, because a page may end within a letter; `None` when
+    /// there is no such page.
     Page(Option<String>),
     /// To [`Request::Device`]: JSON lines.
     Device(Vec<serde_json::Value>),
@@ -242,7 +243,7 @@ impl Request {
             Self::Requests {} => Reply::Requests(agent.requests()?),
             Self::Page { request, page } => {
                 let page = agent.page(request, page)?;
-                Reply::Page(page.map(|page| String::from_utf8_lossy(&page).into_owned()))
+                Reply::Page(page.map(hex::encode))
             }
             Self::Device {} => Reply::Device(agent.export_local()?),
             Self::Preview {} => Reply::Preview(agent.preview()?),

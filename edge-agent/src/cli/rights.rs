@@ -229,24 +229,24 @@ fn export(reach: &Reach, out: Option<&Path>) -> Result<(), Failure> {
     ended(reach, &lines, waits)
 }
 
-/// Every line of an answer's pages.
+/// Every line of an answer; a long one goes over several pages.
 fn pages(
     reach: &Reach,
     line: &RequestLine,
     mut tell: impl FnMut(&str) -> io::Result<()>,
 ) -> Result<(), Failure> {
+    let mut whole = Vec::new();
     for page in 0..line.pages {
-        let Reply::Page(Some(text)) = reach.ask(Request::Page { request: line.number, page })?
-        else {
-            return Err(Failure::Unreachable(
-                "a page of the answer is missing: ask again".to_owned(),
-            ));
+        let reply = reach.ask(Request::Page { request: line.number, page })?;
+        let Reply::Page(Some(bytes)) = reply else {
+            let text = "a page of the answer is missing: ask again".to_owned();
+            return Err(Failure::Unreachable(text));
         };
-        for text in text.lines().filter(|text| !text.trim().is_empty()) {
-            tell(text).map_err(|error| unprinted(&error))?;
-        }
+        whole.extend(hex::decode(bytes).unwrap_or_default());
     }
-    Ok(())
+    let text = String::from_utf8_lossy(&whole);
+    let mut lines = text.lines().filter(|text| !text.trim().is_empty());
+    lines.try_for_each(|text| tell(text).map_err(|error| unprinted(&error)))
 }
 
 fn recover(reach: &Reach, code: Option<String>, output: Output) -> Result<(), Failure> {

@@ -246,8 +246,10 @@ impl Core {
 /// What the collector says of its register.
 fn registered(mut kept: Kept, answer: &RightsAnswer) -> Kept {
     let date = |days: u32| Some(UtcDate(days)).filter(|date| date.0 > 0);
-    kept.line.register = Some(answer.register_number).filter(|&number| number > 0);
-    kept.line.received = date(answer.received_date);
+    // Only the first answer registers.
+    let register = Some(answer.register_number).filter(|&number| number > 0);
+    kept.line.register = register.or(kept.line.register);
+    kept.line.received = kept.line.received.or(date(answer.received_date));
     kept.line.due = date(answer.due_date).unwrap_or(kept.line.due);
     kept
 }
