@@ -113,10 +113,10 @@ async fn rows_expire_by_whole_files_and_their_pepper_with_the_last() {
 async fn a_published_policy_is_offered_again_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let clock = ManualClock::at(TODAY.start());
+    let time = || ManualClock::at(TODAY.start());
     let open = || {
         let settings = CollectorSettings::local(data.clone());
-        Collector::open(settings, clock.clone())
+        Collector::open(settings, time())
     };
     drop(open().unwrap());
     let second = STRICTEST.replacen("version = 1", "version = 2", 1)
@@ -126,7 +126,7 @@ async fn a_published_policy_is_offered_again_after_a_restart() {
             rig::policy().hash,
             UtcDate(TODAY.0 + 40)
         );
-    let operator = Operator::alone(data.clone(), clock.clone()).unwrap();
+    let operator = Operator::alone(data.clone(), time()).unwrap();
     let told = operator.answer(&Ask::Publish { text: second.clone() });
     let Told::Published(published) = told else { panic!("{told:?}") };
     assert_eq!((published.version, published.effective), (2, UtcDate(TODAY.0 + 40)));

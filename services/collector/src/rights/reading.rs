@@ -259,7 +259,8 @@ mod tests {
                 }
             }
         };
-        let lines: String = (0..900).map(|line| format!("{{\"line\":{line}}}\n")).collect();
+        let lines: Vec<String> = (0..900).map(|line| format!("{{\"line\":{line}}}")).collect();
+        let lines = lines.join("\n") + "\n";
         let of_lines = pages(&lines);
         assert!(of_lines.len() > 1 && of_lines.iter().all(|page| page.ends_with("}\n")));
         assert_eq!(page(&lines, u64::try_from(lines.len()).unwrap()), None, "after the last");
