@@ -209,7 +209,7 @@ impl Txn {
             );
             let subject = standing.subject();
             let request = self.enter("erase", Asker::Clock, subject, (on, due), Outcome::Open)?;
-            self.add_task(subject, Job::Erase, request)?;
+            self.add_task(subject, Job::Erase, request, on)?;
         }
         Ok(())
     }

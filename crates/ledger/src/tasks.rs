@@ -58,13 +58,20 @@ pub struct Work {
 
 impl Txn {
     /// Gives the publisher a task for the request of this number. An erasure takes what is on its
-    /// way out of the journal at once.
+    /// way out of the journal at once, unless a legal hold keeps it.
     ///
     /// # Errors
     /// [`BookError`].
-    pub fn add_task(&self, subject: SubjectId, job: Job, request: u64) -> Result<(), BookError> {
+    pub fn add_task(
+        &self,
+        subject: SubjectId,
+        job: Job,
+        request: u64,
+        today: UtcDate,
+    ) -> Result<(), BookError> {
         let Some(slot) = self.slot(subject) else { return Ok(()) };
-        if job == Job::Erase {
+        let held = self.held(slot)?.is_some_and(|held| held.standing.held(today).is_some());
+        if job == Job::Erase && !held {
             self.empty_journal(slot)?;
         }
         let number = self.next_number(TASK)?;

@@ -56,7 +56,7 @@ fn erase(book: &Book) -> SubjectId {
     record(&txn, 7, &What::ErasureRequested { by: Acting::Operator });
     let due = UtcDate(TODAY.0 + 30);
     let number = txn.enter("erase", Asker::Operator, subject, (TODAY, due), Outcome::Open).unwrap();
-    txn.add_task(subject, Job::Erase, number).unwrap();
+    txn.add_task(subject, Job::Erase, number, TODAY).unwrap();
     txn.commit().unwrap();
     subject
 }
@@ -123,7 +123,7 @@ fn a_legal_hold_lets_an_erasure_wait_and_nothing_else() {
     let restriction = Restriction { grounds: Grounds::Claim, since: TODAY, until };
     record(&txn, 7, &What::Restricted { restriction, by: Acting::Operator });
     record(&txn, 7, &What::ErasureRequested { by: Acting::Operator });
-    txn.add_task(subject, Job::Erase, 0).unwrap();
+    txn.add_task(subject, Job::Erase, 0, TODAY).unwrap();
     txn.commit().unwrap();
     let txn = book.begin().unwrap();
     assert_eq!(txn.work(TODAY).unwrap(), []);
@@ -195,7 +195,7 @@ fn a_rectification_waits_for_what_is_on_its_way() {
     let subject = granted(&txn).subject();
     let position = stored(&txn, subject, 1);
     let job = Job::Rectify { since: TODAY, sections: std::collections::BTreeMap::new() };
-    txn.add_task(subject, job, 0).unwrap();
+    txn.add_task(subject, job, 0, TODAY).unwrap();
     txn.commit().unwrap();
     let txn = book.begin().unwrap();
     assert_eq!(txn.work(TODAY).unwrap(), []);
@@ -234,4 +234,22 @@ fn no_pseudonym_is_the_same_in_two_epochs() {
     // Within an epoch it is one: else nothing could be counted.
     let again = txn.pepper(202_610).unwrap().subject(standing.subject());
     assert_eq!(again, of_subject[0]);
+}
+
+#[test]
+fn what_a_legal_hold_keeps_is_not_lost_on_its_way() {
+    use imprimatur_consent::standing::{Grounds, Restriction};
+
+    let (book, _folder) = book();
+    let txn = book.begin().unwrap();
+    let subject = granted(&txn).subject();
+    stored(&txn, subject, 1);
+    let until = Some(UtcDate(TODAY.0 + 10));
+    let restriction = Restriction { grounds: Grounds::Statutory, since: TODAY, until };
+    record(&txn, 7, &What::Restricted { restriction, by: Acting::Operator });
+    record(&txn, 7, &What::ErasureRequested { by: Acting::Operator });
+    txn.add_task(subject, Job::Erase, 0, TODAY).unwrap();
+    txn.commit().unwrap();
+    let [(_, waiting)] = &book.journal(9).unwrap()[..] else { panic!("one batch was committed") };
+    assert_eq!(waiting.len(), 1);
 }

@@ -62,7 +62,7 @@ fn erase(book: &Book, seed: u8) {
     let subject = key(seed).subject();
     let number =
         txn.enter("erase", Asker::Operator, subject, (TODAY, TODAY), Outcome::Open).unwrap();
-    txn.add_task(subject, Job::Erase, number).unwrap();
+    txn.add_task(subject, Job::Erase, number, TODAY).unwrap();
     txn.commit().unwrap();
 }
 

@@ -130,7 +130,7 @@ impl Exercise<'_> {
         let fate = if self.held() { register::Outcome::Held } else { register::Outcome::Open };
         let days = self.txn.terms().deadlines().erasure_days;
         let asked = self.enter("erase", days, fate)?;
-        self.txn.add_task(self.party.subject, Job::Erase, asked.number)?;
+        self.txn.add_task(self.party.subject, Job::Erase, asked.number, self.today())?;
         Ok(self.accepted(&asked))
     }
 
@@ -143,7 +143,7 @@ impl Exercise<'_> {
         let days = self.txn.terms().deadlines().answer_days;
         let asked = self.enter("rectify", days, register::Outcome::Open)?;
         let job = Job::Rectify { since, sections: named(record) };
-        self.txn.add_task(self.party.subject, job, asked.number)?;
+        self.txn.add_task(self.party.subject, job, asked.number, self.today())?;
         Ok(self.accepted(&asked))
     }
 
