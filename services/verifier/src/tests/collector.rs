@@ -144,7 +144,7 @@ impl Collector {
         txn.record(subject, &what, self.today.start()).unwrap().unwrap();
         let due = (self.today, UtcDate(self.today.0 + 30));
         let number = txn.enter("erase", Asker::Owner, subject, due, Outcome::Open).unwrap();
-        txn.add_task(subject, Job::Erase, number).unwrap();
+        txn.add_task(subject, Job::Erase, number, self.today).unwrap();
         txn.commit().unwrap();
     }
 
