@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
+use imprimatur_consent::page;
 use imprimatur_lake::Lake;
 use imprimatur_ledger::Book;
 use imprimatur_proto::ingest::v1::collector_service_server::CollectorService;
@@ -13,7 +14,7 @@ use imprimatur_proto::ingest::v1::{
 };
 use imprimatur_proto::rights::v1::RightsStatus;
 use imprimatur_runtime::Clock;
-use imprimatur_runtime::entropy::NoEntropy;
+use imprimatur_runtime::entropy::{self, NoEntropy};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -115,13 +116,14 @@ impl Door {
         let now = self.clock.now();
         let fresh = self.challenges.recognise(asked.requester, &request.challenge, now);
         let Some(fresh) = fresh else { return Ok(self.unproven(Unproven(asked))) };
+        let reader = request.reader_key.clone();
         let (reply, answer) = oneshot::channel();
         let claim = Box::new(Claim { signed, fresh });
         let exercised = self.ask(Job::Rights(claim, reply), answer).await?;
         if exercised.outcome.status == RightsStatus::Unproven {
             return Ok(self.signer.unproven(Unproven(asked)));
         }
-        let outcome = self.read(exercised).await?;
+        let outcome = closed(self.read(exercised).await?, &reader)?;
         let next =
             self.challenges.give(asked.requester, now).map_err(|error| no_entropy(&error))?;
         Ok(self.signer.exercised(asked, outcome, now.date(), next))
@@ -200,6 +202,25 @@ impl CollectorService for Door {
         let answer = self.rights(&request.into_inner().message).await?;
         Ok(Response::new(ExerciseResponse { answer }))
     }
+}
+
+/// Closes the page of an answer for its reader. A key that closes nothing reads nothing.
+fn closed(
+    mut outcome: rights::answer::Outcome,
+    reader: &[u8],
+) -> Result<rights::answer::Outcome, Status> {
+    if outcome.page.is_empty() {
+        return Ok(outcome);
+    }
+    let entropy = entropy::bytes().map_err(|error| no_entropy(&error))?;
+    let reader: Option<&[u8; 32]> = reader.try_into().ok();
+    Ok(match reader.and_then(|reader| page::close(reader, entropy, &outcome.page)) {
+        Some(page) => {
+            outcome.page = page;
+            outcome
+        }
+        None => RightsStatus::Unusable.into(),
+    })
 }
 
 fn no_entropy(error: &NoEntropy) -> Status {

@@ -6,6 +6,7 @@ mod rig;
 use imprimatur_collector::control::{Ask, Told};
 use imprimatur_collector::operator::{Act, Acted};
 use imprimatur_collector::rights::export;
+use imprimatur_consent::page::ReaderKey;
 use imprimatur_consent::standing::Grounds;
 use imprimatur_consent::{Category, Domain, SigningSeed};
 use imprimatur_ledger::register::Outcome as Fate;
@@ -60,9 +61,12 @@ impl<'a> Asker<'a> {
     }
 
     async fn ask(&self, request: RightsRequest) -> RightsAnswer {
+        let paged = matches!(request.verb(), Verb::Explain | Verb::Export);
+        let reader = ReaderKey::from_entropy([5; 32]).public().to_vec();
         let request = RightsRequest {
             public_key: self.key.public().to_vec(),
             challenge: self.challenge().await,
+            reader_key: if paged { reader } else { Vec::new() },
             ..request
         };
         self.send(&self.signed(&request)).await.1
@@ -77,12 +81,21 @@ impl<'a> Asker<'a> {
         let (mut text, mut challenge, mut cursor) = (String::new(), self.challenge().await, 0);
         loop {
             let (public_key, verb) = (self.key.public().to_vec(), verb.into());
-            let request =
-                RightsRequest { public_key, challenge, verb, cursor, ..RightsRequest::default() };
+            let reader = ReaderKey::from_entropy([5; 32]);
+            let reader_key = reader.public().to_vec();
+            let request = RightsRequest {
+                public_key,
+                challenge,
+                verb,
+                cursor,
+                reader_key,
+                ..RightsRequest::default()
+            };
             let (bytes, answer) = self.send(&self.signed(&request)).await;
             assert_eq!(answer.status(), RightsStatus::Done);
             assert!(bytes.len() < 9 << 10);
-            text.push_str(std::str::from_utf8(&answer.page).unwrap());
+            let page = reader.open(&answer.page).unwrap();
+            text.push_str(std::str::from_utf8(&page).unwrap());
             (cursor, challenge) = (answer.next_cursor, answer.challenge);
             if cursor == 0 {
                 return text;

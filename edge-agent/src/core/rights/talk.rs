@@ -4,12 +4,13 @@
 //! challenge. A collector that restarted has forgotten its challenges and says what it says to
 //! strangers, so the first such answer is not believed.
 
+use imprimatur_consent::page::ReaderKey;
 use imprimatur_consent::{Digest, Domain, SubjectId};
 use imprimatur_proto::rights::v1::{
     ChallengeRequest, RightsAnswer, RightsMessage, RightsRequest, RightsStatus, SignedRightsAnswer,
 };
 use imprimatur_proto::{canonical, contract};
-use imprimatur_runtime::{UnixSeconds, UtcDate};
+use imprimatur_runtime::{UnixSeconds, UtcDate, entropy};
 
 use super::{Kept, RequestOutcome, Right, page_key};
 use crate::core::state::Draft;
@@ -33,6 +34,8 @@ pub(in crate::core) struct Talk {
     challenge: Option<Digest>,
     /// Whether the collector did not know the challenge once.
     unproven: bool,
+    /// Opens the page that was asked for.
+    reader: Option<ReaderKey>,
 }
 
 impl Agent {
@@ -69,6 +72,13 @@ impl Agent {
     }
 }
 
+impl Talk {
+    fn new(number: u64, requester: SubjectId) -> Self {
+        let (asked, challenge, unproven, reader) = (None, None, false, None);
+        Self { number, requester, asked, challenge, unproven, reader }
+    }
+}
+
 impl Core {
     fn offer_request(
         &mut self,
@@ -82,7 +92,7 @@ impl Core {
             return Ok(None);
         };
         let requester = errand.subject;
-        let fresh = Talk { number, requester, asked: None, challenge: None, unproven: false };
+        let fresh = Talk::new(number, requester);
         let talk = self.talk.take().filter(|talk| talk.number == number);
         let mut talk = talk.unwrap_or(fresh);
         let message = match talk.challenge.take() {
@@ -93,6 +103,10 @@ impl Core {
                 RightsMessage { challenge_request, ..RightsMessage::default() }
             }
             Some(challenge) => {
+                let paged = kept.line.right.paged();
+                talk.reader =
+                    if paged { Some(ReaderKey::from_entropy(entropy::bytes()?)) } else { None };
+                let reader = talk.reader.as_ref().map(ReaderKey::public);
                 let request = canonical::encode(&RightsRequest {
                     public_key: key.public().to_vec(),
                     challenge: challenge.0.to_vec(),
@@ -101,6 +115,7 @@ impl Core {
                     categories: kept.exercise.categories(),
                     topic: kept.exercise.topic().into(),
                     rectified: kept.exercise.rectified(),
+                    reader_key: reader.map(Vec::from).unwrap_or_default(),
                 });
                 talk.asked = Some((Digest::of(&request), true));
                 let mut draft = self.draft();
@@ -115,7 +130,7 @@ impl Core {
     }
 
     fn on_answer(&mut self, bytes: &[u8]) -> Result<Heard, AgentError> {
-        let answer = match self.answer(bytes) {
+        let mut answer = match self.answer(bytes) {
             Ok(answer) => answer,
             Err(why) => return Ok(self.ignore(why)),
         };
@@ -153,6 +168,9 @@ impl Core {
         };
         let kept = registered(kept, &answer);
         if kept.line.right.paged() && outcome == RequestOutcome::Done {
+            let text = talk.reader.take().and_then(|reader| reader.open(&answer.page));
+            let Some(text) = text else { return Ok(self.ignore(Ignored::Forged)) };
+            answer.page = text;
             let more = answer.next_cursor != 0;
             self.keep_page(kept, &answer)?;
             if more {

@@ -1,5 +1,6 @@
 //! Tests of rights: who asks, what is believed, what an answer changes, what is left of a key.
 
+use imprimatur_consent::page;
 use imprimatur_proto::rights::v1::{
     ChallengeRequest, RightsAnswer, RightsMessage, RightsRequest, RightsStatus, SignedRightsAnswer,
     Verb,
@@ -48,7 +49,9 @@ impl Collector {
             answer.received_date = TODAY.0;
             answer.due_date = TODAY.0 + 3;
             if matches!(request.verb(), Verb::Explain | Verb::Export) {
-                answer.page = format!("{{\"page\":{}}}\n", request.cursor).into_bytes();
+                let text = format!("{{\"page\":{}}}\n", request.cursor);
+                let reader = request.reader_key.as_slice().try_into().unwrap();
+                answer.page = page::close(reader, [count; 32], text.as_bytes()).unwrap();
                 answer.next_cursor = u64::from(request.cursor == 0);
             }
         }

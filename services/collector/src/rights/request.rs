@@ -117,7 +117,7 @@ impl Message {
 impl SignedRequest {
     /// What is asked; `None` when the verb lacks what it needs or has what it does not take.
     pub fn wish(&self) -> Option<Wish> {
-        let RightsRequest { cursor, topic, ref rectified, .. } = self.request;
+        let RightsRequest { cursor, topic, ref rectified, ref reader_key, .. } = self.request;
         let categories = self.categories()?;
         let verb = self.request.verb();
         let paged = matches!(verb, Verb::Explain | Verb::Export);
@@ -126,7 +126,8 @@ impl SignedRequest {
             || (!categories.is_empty() && !named)
             || (topic != 0 && verb != Verb::Complain)
             || (!rectified.is_empty() && verb != Verb::Rectify);
-        if superfluous {
+        // A page that everybody on the way could read is not made.
+        if superfluous || reader_key.is_empty() == paged {
             return None;
         }
         let of_all = || if categories.is_empty() { all() } else { categories.clone() };
@@ -190,6 +191,11 @@ mod tests {
             public_key: key().public().to_vec(),
             challenge: vec![3; 32],
             verb: verb.into(),
+            reader_key: if matches!(verb, Verb::Explain | Verb::Export) {
+                vec![9; 32]
+            } else {
+                Vec::new()
+            },
             ..RightsRequest::default()
         }
     }
