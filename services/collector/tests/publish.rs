@@ -185,3 +185,27 @@ async fn who_was_erased_after_a_backup_does_not_come_back_with_it() {
     let source = std::error::Error::source(&expired.unwrap_err()).unwrap().to_string();
     assert!(source.contains("expired"), "{source}");
 }
+
+#[tokio::test]
+async fn each_publication_logs_its_counts_of_commits_and_refusals() {
+    let mut rig = granted().await;
+    let newest = |rig: &Rig| {
+        let counts = public(rig).into_iter().filter_map(|event| match event {
+            Public::Counts { counts, .. } => Some(counts),
+            _ => None,
+        });
+        counts.last().unwrap()
+    };
+    store(&rig, 1, TODAY).await;
+    rig.publish();
+    let told = newest(&rig);
+    assert_eq!((told["stored"], told.contains_key("refused.no_grant")), (1, false));
+    rig.tell(&signed(&decision(2, Decision::Withdrawn, &GRANTED[..1]))).await;
+    for number in 2..4 {
+        let verdict = rig.submit(&sealed(&batch(number, vec![print()]))).await;
+        assert_eq!(verdict.outcome(), Outcome::Refused);
+    }
+    rig.publish();
+    let told = newest(&rig);
+    assert_eq!((told["stored"], told["refused.no_grant"]), (1, 2));
+}
