@@ -19,7 +19,7 @@ use crate::subject::Held;
 use crate::tables::{
     BACKUPS, Bytes, COMMITS, CONDEMNED, COUNTS, ENTRIES, EPOCHS, EVENTS, FILES, JOURNAL, NODES,
     NUMBERS, PEPPERS, POLICIES, RECEIPTS, REGISTER, SEGMENTS, SUBJECTS, SYNTHETIC, TASKS, TOKENS,
-    VERDICTS, WINDOWS,
+    TOMB_KEYS, TOMBS, VERDICTS, WINDOWS,
 };
 use crate::txn::Txn;
 
@@ -106,6 +106,8 @@ impl Book {
         txn.raw.open_table(TOKENS)?;
         txn.raw.open_table(PEPPERS)?;
         txn.raw.open_table(CONDEMNED)?;
+        txn.raw.open_table(TOMB_KEYS)?;
+        txn.raw.open_table(TOMBS)?;
         txn.raw.open_table(POLICIES)?;
         txn.raw.open_table(NODES)?;
         txn.raw.open_table(COUNTS)?;

@@ -38,6 +38,9 @@ impl Txn {
         now: UnixSeconds,
     ) -> Result<Result<Logged, InvalidEvent>, BookError> {
         let slot = self.slot(subject);
+        if slot.is_none() && self.buried(subject)? {
+            return Ok(Err(InvalidEvent::Ended));
+        }
         let before = match slot {
             Some(slot) => self.held(slot)?,
             None => None,

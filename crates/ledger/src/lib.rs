@@ -34,6 +34,7 @@ mod tables;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+mod tomb;
 mod txn;
 
 pub use backup::{Backup, BackupError};

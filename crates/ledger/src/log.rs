@@ -8,7 +8,7 @@ use imprimatur_consent::Digest;
 use imprimatur_consent::event::Public;
 use imprimatur_log::tree::{self, Entries, Nodes, TreeError};
 use imprimatur_log::{Checkpoint, Origin, entry, proof};
-use redb::{ReadableDatabase as _, ReadableTable, ReadableTableMetadata as _};
+use redb::{ReadableDatabase as _, ReadableTable};
 
 use crate::book::{Book, unreadable};
 use crate::error::BookError;
@@ -88,6 +88,14 @@ impl Txn {
         })
     }
 
+    /// Number of entries of the log as it stands in this transaction.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn log_size(&self) -> Result<u64, BookError> {
+        self.number(LOG_SIZE)
+    }
+
     /// The checkpoint of the log as it stands in this transaction.
     ///
     /// # Errors
@@ -127,14 +135,13 @@ impl Entries for LogView {
 }
 
 impl Book {
-    /// The committed log with its checkpoint, for the publisher of tiles.
+    /// The committed log with the checkpoint of its first entries, for the publisher of tiles.
     ///
     /// # Errors
-    /// [`BookError`].
-    pub fn log_view(&self) -> Result<(String, LogView), BookError> {
+    /// [`BookError`]; also when there are not so many entries.
+    pub fn log_view(&self, size: u64) -> Result<(String, LogView), BookError> {
         let txn = self.0.db.begin_read()?;
         let (nodes, entries) = (txn.open_table(NODES)?, txn.open_table(ENTRIES)?);
-        let size = entries.len()?;
         let root = tree::root(size, &Hashes(&nodes)).map_err(broken)?;
         let origin = Origin::of(&self.log_public_key());
         let note = Checkpoint { origin, size, root }.sign(&self.0.log_key);

@@ -107,6 +107,13 @@ impl<'txn> OpenBatch<'txn> {
         self.known.policy
     }
 
+    /// The pseudonym epoch of a date under the subject's policy.
+    pub fn epoch(&self, date: UtcDate) -> u32 {
+        let terms = self.txn.terms();
+        let policy = terms.policy(self.known.policy);
+        policy.map_or(EpochLength::Month, |policy| policy.epoch).epoch(date)
+    }
+
     /// Asks for the right to append a section of this category to a record of this date.
     ///
     /// # Errors
@@ -151,15 +158,13 @@ impl<'txn> OpenBatch<'txn> {
     /// # Errors
     /// [`BookError`].
     pub fn finish(self) -> Result<u64, BookError> {
-        let Known { slot, principal, policy, public_key, .. } = self.known;
+        let Known { slot, principal, public_key, .. } = self.known;
         let subject = imprimatur_consent::SubjectId::of(&public_key);
-        let terms = self.txn.terms();
-        let length = terms.policy(policy).map_or(EpochLength::Month, |policy| policy.epoch);
         let position = self.txn.next_position()?;
         let (mut journal, mut records) = (Vec::new(), Vec::new());
-        for record in self.records.into_inner() {
+        for record in self.records.take() {
             let date = UtcDate(record.date);
-            let epoch = length.epoch(date);
+            let epoch = self.epoch(date);
             let pepper = self.txn.pepper(epoch)?;
             let proof = RecordEvidence {
                 kind: record.kind,

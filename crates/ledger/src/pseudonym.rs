@@ -78,12 +78,13 @@ impl Txn {
         of_slot.map(|entry| Ok(entry?.0.value().1)).collect()
     }
 
-    /// Destroys the peppers of epochs whose last rows, kept for `row_days`, expired before `today`;
+    /// Destroys the marks of erasures that nothing needs any more, and the peppers of epochs whose last rows, kept for `row_days`, expired before `today`;
     /// gives the epochs.
     ///
     /// # Errors
     /// [`BookError`].
     pub fn expire_peppers(&self, row_days: u32, today: UtcDate) -> Result<Vec<u32>, BookError> {
+        self.level_tombs(today)?;
         let mut peppers = self.raw.open_table(PEPPERS)?;
         let mut expired = Vec::new();
         for entry in peppers.iter()? {

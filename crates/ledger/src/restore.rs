@@ -22,7 +22,7 @@ use crate::error::BookError;
 use crate::evidence::{CommitEvidence, ConsentEvidence, Opened};
 use crate::keyring::Keyring;
 use crate::register::{Asker, Outcome};
-use crate::segments::{Manifest, read_policies};
+use crate::segments::{Manifest, Segment, find_segment, read_policies};
 use crate::tables::{
     BACKUPS, COMMITS, EVENTS, LOG_SIZE, PEPPERS, POLICIES, POSITION, PUBLISHED, SEGMENTS, SUBJECTS,
 };
@@ -77,7 +77,8 @@ impl Book {
     fn replay(&self, backup: &Backup, data: &Path) -> Result<Replayed, BackupError> {
         let apart = |error: &dyn std::error::Error| BackupError::Apart(error.to_string());
         let evidence = data.join("evidence");
-        let manifest = Manifest::load(&evidence).map_err(|error| apart(&error))?;
+        let mut manifest = Manifest::load(&evidence).map_err(|error| apart(&error))?;
+        manifest.segments = self.segments_of_log(data, manifest.segments)?;
         let events = manifest.consent(&evidence).map_err(|error| apart(&error))?;
         let commits = manifest.commits(&evidence).map_err(|error| apart(&error))?;
         let policies = read_policies(&evidence).map_err(|error| apart(&error))?;
@@ -110,6 +111,33 @@ impl Book {
         let gone = txn.forget_the_destroyed()?;
         txn.commit()?;
         Ok(Replayed { backup: backup.id.clone(), gone, lost })
+    }
+
+    /// The segments that the live log names. The manifest may lack the last ones: it is written
+    /// after the log.
+    fn segments_of_log(
+        &self,
+        data: &Path,
+        mut known: Vec<Segment>,
+    ) -> Result<Vec<Segment>, BackupError> {
+        let apart = |error: &dyn std::error::Error| BackupError::Apart(error.to_string());
+        let log = TileReader::open(&data.join("log"), &self.log_public_key());
+        for entry in log.map_err(|error| apart(&error))?.entries() {
+            let entry = entry.map_err(|error| apart(&error))?;
+            let Ok(Entry::Public(json)) = Entry::read(&entry) else { continue };
+            let Ok(Public::Counts { first, last, segment: Some(sha256), .. }) =
+                serde_json::from_slice(json)
+            else {
+                continue;
+            };
+            if known.iter().any(|segment| segment.sha256 == sha256) {
+                continue;
+            }
+            let found = find_segment(&data.join("evidence"), (first, last), sha256);
+            known.extend(found.map_err(|error| apart(&error))?);
+        }
+        known.sort_by_key(|segment| (segment.first, segment.last));
+        Ok(known)
     }
 
     /// Ends a restore: says in the log what was lost and what was taken out again.

@@ -25,6 +25,17 @@ pub enum Holds {
     Commits,
 }
 
+impl Holds {
+    /// The name of a segment of these positions.
+    fn file(self, first: u64, last: u64) -> String {
+        let name = match self {
+            Self::Consent => "consent",
+            Self::Commits => "commits",
+        };
+        format!("{name}-{first}-{last}.jsonl")
+    }
+}
+
 /// One segment.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,11 +119,7 @@ pub fn write_segment<T: serde::Serialize>(
     let ends = entries.first().map(&position).zip(entries.last().map(&position));
     let Some((first, last)) = ends else { return Ok(None) };
     durable::private_folder(folder).map_err(|source| io_error(folder, source))?;
-    let name = match holds {
-        Holds::Consent => "consent",
-        Holds::Commits => "commits",
-    };
-    let file = format!("{name}-{first}-{last}.jsonl");
+    let file = holds.file(first, last);
     let path = folder.join(&file);
     let mut bytes = Vec::new();
     for entry in entries {
@@ -122,6 +129,31 @@ pub fn write_segment<T: serde::Serialize>(
     }
     durable::write(&path, &bytes).map_err(|source| io_error(&path, source))?;
     Ok(Some(Segment { file, holds, first, last, sha256: Digest::of(&bytes) }))
+}
+
+/// A segment of these positions and this hash; `None` when there is none.
+///
+/// # Errors
+/// [`SegmentError::Io`].
+pub fn find_segment(
+    folder: &Path,
+    (first, last): (u64, u64),
+    sha256: Digest,
+) -> Result<Option<Segment>, SegmentError> {
+    for holds in [Holds::Consent, Holds::Commits] {
+        let file = holds.file(first, last);
+        let path = folder.join(&file);
+        match fs::read(&path) {
+            Ok(bytes) if Digest::of(&bytes) == sha256 => {
+                return Ok(Some(Segment { file, holds, first, last, sha256 }));
+            }
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error(&path, source));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
 }
 
 /// Writes the text of a policy into the evidence folder, under its hash.

@@ -26,6 +26,11 @@ pub(crate) const EPOCHS: TableDefinition<'static, (u64, u32), ()> = TableDefinit
 pub(crate) const TOKENS: Bytes<[u8; 16]> = Bytes::new("tokens");
 /// Pseudonym epoch, to the slot of its pepper.
 pub(crate) const PEPPERS: TableDefinition<'static, u32, u64> = TableDefinition::new("peppers");
+/// Day of erasures, to the slot of the secret of its marks.
+pub(crate) const TOMB_KEYS: TableDefinition<'static, u32, u64> = TableDefinition::new("tomb_keys");
+/// Day of an erasure and the mark of the key that was erased.
+pub(crate) const TOMBS: TableDefinition<'static, (u32, [u8; 16]), ()> =
+    TableDefinition::new("tombs");
 /// Slots that are to be destroyed: done after the commit that names them, and at the next start.
 pub(crate) const CONDEMNED: TableDefinition<'static, u64, ()> = TableDefinition::new("condemned");
 /// Number of a task of the publisher, to its slot (8 bytes) and the sealed task.

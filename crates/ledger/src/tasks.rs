@@ -128,6 +128,9 @@ impl Txn {
         }
         let slot = work.slot;
         self.hand_on_enrolment(slot)?;
+        if let Some(known) = self.known(slot) {
+            self.bury(SubjectId::of(&known.public_key), on)?;
+        }
         self.raw.open_table(TASKS)?.retain(|_, value| !value.starts_with(&slot.to_be_bytes()))?;
         for table in [RECEIPTS, VERDICTS] {
             let all = (slot, 0)..=(slot, u64::MAX);

@@ -79,6 +79,11 @@ fn append_all(open: &OpenBatch<'_>, inspected: &Inspected, today: UtcDate) -> Re
     if inspected.policy != open.policy() {
         return Err((RefusalReason::PolicyMismatch, BTreeSet::new()));
     }
+    // Rows of one commit can be told to belong together: across epochs they must not.
+    let dates = inspected.records.iter().map(|record| UtcDate(record.date));
+    if dates.map(|date| open.epoch(date)).collect::<BTreeSet<_>>().len() > 1 {
+        return Err((RefusalReason::DateOutOfRange, BTreeSet::new()));
+    }
     let mut denied: Vec<(RefusalReason, Category)> = Vec::new();
     let mut deny = |denial: Denial, category| denied.push((reason(denial), category));
     if inspected.identity_tag.is_some() {

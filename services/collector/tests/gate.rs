@@ -578,3 +578,18 @@ async fn a_collector_inside_the_regions_of_its_policy_starts() {
     stop.cancel();
     running.ended().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_batch_never_joins_two_epochs() {
+    let rig = granted().await;
+    let print_of = |date: u32| PrintReport { start_date: date, ..print() };
+    // The month ends nine days after the grant.
+    let (last, first) = (TODAY.0 + 9, TODAY.0 + 10);
+    rig.on(UtcDate(first));
+    let mixed = sealed(&batch(1, vec![print_of(last), print_of(first)]));
+    rig.refused(&rig.submit(&mixed).await, "date_out_of_range");
+    for (number, date) in [(2, last), (3, first)] {
+        let verdict = rig.submit(&sealed(&batch(number, vec![print_of(date)]))).await;
+        assert_eq!(verdict.outcome(), Outcome::Stored, "{date}");
+    }
+}

@@ -253,3 +253,33 @@ fn what_a_legal_hold_keeps_is_not_lost_on_its_way() {
     let [(_, waiting)] = &book.journal(9).unwrap()[..] else { panic!("one batch was committed") };
     assert_eq!(waiting.len(), 1);
 }
+
+#[test]
+fn a_grant_that_is_sent_again_after_the_erasure_revives_nobody() {
+    let (book, _folder) = book();
+    let subject = erase(&book);
+    let again = said(7, 1, Decision::Granted, &[Category::PrintTime]);
+    let taken = |on: UtcDate| {
+        let txn = book.begin().unwrap();
+        txn.record(subject, &again, on.start()).unwrap().map(|_logged| ())
+    };
+    assert_eq!(taken(TODAY), Err(imprimatur_consent::standing::InvalidEvent::SequenceReused));
+    let txn = book.begin().unwrap();
+    let work = txn.work(TODAY).unwrap();
+    txn.finish(&work[0], 1, 1, TODAY).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(taken(TODAY), Err(imprimatur_consent::standing::InvalidEvent::Ended));
+    // A stranger is none of it.
+    let txn = book.begin().unwrap();
+    let stranger = said(8, 1, Decision::Granted, &[Category::PrintTime]);
+    assert!(txn.record(key(8).subject(), &stranger, TODAY.start()).unwrap().is_ok());
+    drop(txn);
+    // When no collector takes a grant of that date any more, the mark goes with its secret.
+    for (day, buried) in [(TODAY.0 + 36, true), (TODAY.0 + 37, false)] {
+        let txn = book.begin().unwrap();
+        txn.expire_peppers(999, UtcDate(day)).unwrap();
+        txn.commit().unwrap();
+        let txn = book.begin().unwrap();
+        assert_eq!(txn.buried(subject).unwrap(), buried, "{day}");
+    }
+}

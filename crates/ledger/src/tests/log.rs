@@ -42,7 +42,7 @@ fn every_event_is_proven_in_the_log_of_its_receipt() {
 }
 
 fn publish(book: &Book, folder: &std::path::Path) {
-    let (note, view) = book.log_view().unwrap();
+    let (note, view) = book.log_view(book.log_size().unwrap()).unwrap();
     let mut tiles = TileWriter::open(&folder.join("log"), &book.log_public_key()).unwrap();
     tiles.publish(&note, &view).unwrap();
 }

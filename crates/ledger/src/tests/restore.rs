@@ -30,7 +30,7 @@ fn publish(book: &Book, data: &Path) {
     for (hash, text) in book.policies().unwrap() {
         write_policy(&folder, hash, &text).unwrap();
     }
-    let (note, view) = book.log_view().unwrap();
+    let (note, view) = book.log_view(book.log_size().unwrap()).unwrap();
     let mut tiles = TileWriter::open(&data.join("log"), &book.log_public_key()).unwrap();
     tiles.publish(&note, &view).unwrap();
     Manifest {

@@ -48,7 +48,11 @@ impl Publisher {
     /// Takes the files out whose rows are too old; gives their number.
     pub(super) fn expire_files(&self, today: UtcDate) -> Result<usize, CollectorError> {
         let book = &self.stores.book;
-        let old = |file: &FileEntry| file.date < self.first_kept(file.table, today);
+        let kept = book.kept_since()?;
+        let old = |file: &FileEntry| {
+            let gone = kept.get(file.table.table()).is_some_and(|since| file.date < *since);
+            gone || file.date < self.first_kept(file.table, today)
+        };
         let files: Vec<FileEntry> = book.files()?;
         let expired: Vec<&FileEntry> = files.iter().filter(|file| old(file)).collect();
         if expired.is_empty() {

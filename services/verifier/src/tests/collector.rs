@@ -287,7 +287,7 @@ impl Collector {
         for (hash, text) in book.policies().unwrap() {
             write_policy(&folder, hash, &text).unwrap();
         }
-        let (note, view) = book.log_view().unwrap();
+        let (note, view) = book.log_view(book.log_size().unwrap()).unwrap();
         let mut tiles = TileWriter::open(&self.data.join("log"), &book.log_public_key()).unwrap();
         tiles.publish(&note, &view).unwrap();
         let catalogue = std::fs::read(self.lake.folder().join("catalogue.json")).unwrap();
