@@ -718,7 +718,7 @@ fn operations() -> u32 {
 fn no_order_of_events_breaks_a_promise() {
     let cases = operations().div_ceil(u32::try_from(LENGTH).unwrap());
     let config =
-        Config { cases, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
+        Config { cases, max_shrink_iters: 40, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new(config);
     let sequences = proptest::collection::vec(op(), LENGTH);
     let seen = Seen::default();

@@ -4,7 +4,6 @@
 use imprimatur_consent::Digest;
 use imprimatur_ledger::segments::{Holds, Manifest, write_policy, write_segment};
 use imprimatur_proto::contract;
-use imprimatur_proto::record::RecordKind;
 use imprimatur_runtime::UtcDate;
 
 use super::Publisher;
@@ -30,9 +29,6 @@ impl Publisher {
             write_segment(&self.evidence, Holds::Consent, &events, |entry| entry.position)?;
         for segment in events.iter().chain(&commits) {
             txn.name_segment(segment, &counts, today)?;
-        }
-        for kind in RecordKind::ALL {
-            txn.keep_since(kind.table(), self.first_kept(kind, today))?;
         }
         let log_size = txn.log_size()?;
         txn.commit()?;

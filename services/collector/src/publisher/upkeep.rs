@@ -1,7 +1,7 @@
 //! What time does: grants lapse, rows expire by whole files, peppers and old evidence go, and what is
 //! overdue is said aloud. Once a day, and at the start.
 
-use imprimatur_consent::event::What;
+use imprimatur_consent::event::{Public, What};
 use imprimatur_lake::FileEntry;
 use imprimatur_ledger::register::Asker;
 use imprimatur_proto::record::RecordKind;
@@ -58,10 +58,17 @@ impl Publisher {
         if expired.is_empty() {
             return Ok(0);
         }
+        let counts = book.counts()?;
         let txn = book.begin()?;
         for file in &expired {
             txn.replace_file(&file.path, None::<(&str, &FileEntry)>)?;
         }
+        for kind in RecordKind::ALL {
+            txn.keep_since(kind.table(), self.first_kept(kind, today))?;
+        }
+        // The day on which rows were let go is told in the log: the clock may go back.
+        let (first, last, segment, on) = (0, 0, None, today);
+        txn.log_public(&Public::Counts { first, last, segment, counts, on })?;
         txn.commit()?;
         tracing::info!(files = expired.len(), "dropped what is kept no longer");
         Ok(expired.len())
