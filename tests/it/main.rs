@@ -13,6 +13,7 @@ mod absent;
 mod agent;
 mod commands;
 mod consent;
+mod erasure;
 mod gate;
 mod kill;
 mod laser;

@@ -162,7 +162,7 @@ async fn invariants_hold(rig: &Rig) {
     let report = rig.ask(&["compliance", "verify", "--json"]).await.exits(0).json();
     assert!(report["holds"] == true && report["rows"].as_u64() >= Some(26), "{report}");
     let checks = report["checks"].as_array().unwrap();
-    for number in ["INV-1", "INV-5", "INV-7"] {
+    for number in ["INV-1", "INV-5", "INV-7", "INV-9", "INV-10"] {
         let check = checks.iter().find(|check| check["invariant"] == number);
         let check = check.unwrap_or_else(|| panic!("no {number}: {report}"));
         assert_eq!(check["holds"], true, "{report}");

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use imprimatur_consent::policy::STRICTEST;
-use imprimatur_consent::{Category, Digest, Domain, Policy, SigningSeed, VerifyingKey};
+use imprimatur_consent::{
+    Category, Digest, Domain, Policy, PrincipalId, SigningSeed, VerifyingKey, enrolment,
+};
 use imprimatur_proto::consent::v1::{
     Affirmation, ConsentEvent, Decision, Method, Receipt, SignedConsentEvent, SignedReceipt,
 };
@@ -141,7 +143,19 @@ impl Device {
 
     /// A signed consent event of today.
     pub(crate) fn event(&self, sequence: u64, decision: Decision, what: &[Category]) -> Vec<u8> {
-        let event = canonical::encode(&ConsentEvent {
+        self.signed(&self.said(sequence, decision, what))
+    }
+
+    /// A signed first grant that spends a token of the operator.
+    pub(crate) fn enrolment(&self, token: &str, what: &[Category]) -> Vec<u8> {
+        let verifier = enrolment::verifier(&token.parse::<Digest>().unwrap().0);
+        let (public, principal) = (self.key.public(), PrincipalId(self.key.subject().0));
+        let enrolment_proof = enrolment::proof(verifier, principal, &public);
+        self.signed(&ConsentEvent { enrolment_proof, ..self.said(1, Decision::Granted, what) })
+    }
+
+    fn said(&self, sequence: u64, decision: Decision, what: &[Category]) -> ConsentEvent {
+        ConsentEvent {
             public_key: self.key.public().to_vec(),
             principal: self.key.subject().0.to_vec(),
             sequence,
@@ -153,7 +167,11 @@ impl Device {
             method: Method::Command.into(),
             affirmation: Affirmation::AgeAndAuthority.into(),
             ..ConsentEvent::default()
-        });
+        }
+    }
+
+    fn signed(&self, event: &ConsentEvent) -> Vec<u8> {
+        let event = canonical::encode(event);
         let signature = self.key.sign(Domain::Consent, &event);
         canonical::encode(&SignedConsentEvent { event, signature })
     }
