@@ -190,11 +190,12 @@ async fn who_was_erased_after_a_backup_does_not_come_back_with_it() {
 async fn each_publication_logs_its_counts_of_commits_and_refusals() {
     let mut rig = granted().await;
     let newest = |rig: &Rig| {
-        let counts = public(rig).into_iter().filter_map(|event| match event {
+        let newest_first = public(rig).into_iter().rev();
+        let mut counts = newest_first.filter_map(|event| match event {
             Public::Counts { counts, .. } => Some(counts),
             _ => None,
         });
-        counts.last().unwrap()
+        counts.next().unwrap()
     };
     store(&rig, 1, TODAY).await;
     rig.publish();
