@@ -8,7 +8,7 @@ use imprimatur_proto::contract;
 use imprimatur_runtime::UtcDate;
 
 use crate::Category;
-use crate::ids::Digest;
+use crate::ids::{Digest, Pseudonym};
 use crate::keys::{Domain, VerifyingKey};
 use crate::standing::Restriction;
 
@@ -200,6 +200,16 @@ pub fn opened(signed_event: &str) -> Result<ConsentEvent, NotAnEvent> {
     if key.is_ok_and(signs) { Ok(event) } else { Err(NotAnEvent::Signature) }
 }
 
+/// A blinded mark of an erased key: HMAC-SHA256 under a secret of the keyring, truncated to 16
+/// bytes. It tells nothing once that secret is destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Mark {
+    /// The slot of the secret.
+    pub slot: u64,
+    /// The mark.
+    pub tag: Pseudonym,
+}
+
 /// What everybody may know.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -256,6 +266,9 @@ pub enum Public {
         rows: u64,
         /// Files that were rewritten or dropped.
         files: u64,
+        /// What keeps the erased key from coming back while its old grant could be sent again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<Mark>,
         /// When.
         on: UtcDate,
     },

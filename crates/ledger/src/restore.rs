@@ -212,6 +212,7 @@ impl Txn {
             Public::BackupMade { id, expires, on, .. } => {
                 self.put(BACKUPS, id.as_str(), &(on, expires))
             }
+            Public::ErasureCompleted { mark: Some(mark), on, .. } => self.rebury(*mark, *on),
             Public::PolicyPublished { .. }
             | Public::Counts { .. }
             | Public::ErasureCompleted { .. }

@@ -128,9 +128,10 @@ impl Txn {
         }
         let slot = work.slot;
         self.hand_on_enrolment(slot)?;
-        if let Some(known) = self.known(slot) {
-            self.bury(SubjectId::of(&known.public_key), on)?;
-        }
+        let mark = match self.known(slot) {
+            Some(known) => self.bury(SubjectId::of(&known.public_key), on)?,
+            None => None,
+        };
         self.raw.open_table(TASKS)?.retain(|_, value| !value.starts_with(&slot.to_be_bytes()))?;
         for table in [RECEIPTS, VERDICTS] {
             let all = (slot, 0)..=(slot, u64::MAX);
@@ -139,7 +140,7 @@ impl Txn {
         self.raw.open_table(WINDOWS)?.remove(slot)?;
         self.raw.open_table(EPOCHS)?.retain_in((slot, 0)..=(slot, u32::MAX), |_, ()| false)?;
         self.forget(slot)?;
-        self.log_public(&Public::ErasureCompleted { slot, rows, files, on })?;
+        self.log_public(&Public::ErasureCompleted { slot, rows, files, mark, on })?;
         self.log_public(&Public::KeyDestroyed { slot, on })?;
         Ok(())
     }

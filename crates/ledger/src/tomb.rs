@@ -7,9 +7,9 @@
 //! be taken, marks and secret are destroyed.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use imprimatur_consent::SubjectId;
-use imprimatur_consent::event::Public;
+use imprimatur_consent::event::{Mark, Public};
 use imprimatur_consent::policy::OLDEST_RECORD_DAYS;
+use imprimatur_consent::{Pseudonym, SubjectId};
 use imprimatur_runtime::UtcDate;
 use redb::ReadableTable as _;
 use sha2::Sha256;
@@ -20,8 +20,8 @@ use crate::tables::{TOMB_KEYS, TOMBS};
 use crate::txn::Txn;
 
 impl Txn {
-    /// Marks the key of an erased subject.
-    pub(crate) fn bury(&self, subject: SubjectId, on: UtcDate) -> Result<(), BookError> {
+    /// Marks the key of an erased subject; the log keeps the mark for a restore.
+    pub(crate) fn bury(&self, subject: SubjectId, on: UtcDate) -> Result<Option<Mark>, BookError> {
         let mut keys = self.raw.open_table(TOMB_KEYS)?;
         let known = keys.get(on.0)?.map(|slot| slot.value());
         let slot = match known {
@@ -32,9 +32,16 @@ impl Txn {
                 slot
             }
         };
-        if let Some(secret) = self.book.keyring.secret(slot)? {
-            self.raw.open_table(TOMBS)?.insert((on.0, mark(&secret, subject)), ())?;
-        }
+        let Some(secret) = self.book.keyring.secret(slot)? else { return Ok(None) };
+        let tag = mark(&secret, subject);
+        self.raw.open_table(TOMBS)?.insert((on.0, tag), ())?;
+        Ok(Some(Mark { slot, tag: Pseudonym(tag) }))
+    }
+
+    /// Takes a mark over from the log.
+    pub(crate) fn rebury(&self, mark: Mark, on: UtcDate) -> Result<(), BookError> {
+        self.raw.open_table(TOMB_KEYS)?.insert(on.0, mark.slot)?;
+        self.raw.open_table(TOMBS)?.insert((on.0, mark.tag.0), ())?;
         Ok(())
     }
 

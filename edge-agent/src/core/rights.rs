@@ -41,11 +41,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Whether there is something to say of it today. An accepted erasure is asked about from its due
-    /// date on, once a day, so that its key goes when it is done.
+    /// Whether there is something to say of it today. An accepted erasure is asked about once a day,
+    /// so that its key goes when it is done.
     fn open(&self, today: UtcDate) -> bool {
         let promised = matches!(self.line.outcome, RequestOutcome::Accepted | RequestOutcome::Held);
-        let due = self.line.due <= today && self.asked.is_none_or(|asked| asked < today);
+        let due = self.asked.is_none_or(|asked| asked < today);
         let again = promised && self.line.right == Right::Erase && due;
         self.requester.is_some() && (self.line.outcome == RequestOutcome::Waiting || again)
     }

@@ -118,6 +118,12 @@ fn a_restored_backup_knows_what_happened_since() {
     };
     assert_eq!([1, 2, 3, 4, 5].map(permitted), [false, false, false, true, true]);
     assert_eq!(txn.work(TODAY).unwrap().len(), 1, "the second erasure goes on");
+    let again = |seed: u8| {
+        let grant = said(seed, 1, Decision::Granted, &[Category::PrintTime]);
+        txn.record(key(seed).subject(), &grant, TODAY.start()).unwrap().is_ok()
+    };
+    assert!(!again(1), "the old grant of the erased key was sent again");
+    assert!(again(9), "a stranger's is taken");
     drop(txn);
     finish(&book);
     assert_eq!(known(2), None);
