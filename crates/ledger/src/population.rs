@@ -60,6 +60,9 @@ impl Txn {
     }
 
     /// Subjects whose grants ended by time, with the categories: the clock records that.
+    ///
+    /// # Errors
+    /// [`BookError`].
     pub fn lapsed(&self, today: UtcDate) -> Result<Vec<(SubjectId, Vec<Category>)>, BookError> {
         let (terms, mut lapsed) = (self.terms(), Vec::new());
         let suspects = self.book.index().lapsing(today);
@@ -74,6 +77,9 @@ impl Txn {
     }
 
     /// Subjects that ended longer ago than evidence is kept: they are to be erased.
+    ///
+    /// # Errors
+    /// [`BookError`].
     pub fn outlived(&self, today: UtcDate) -> Result<Vec<SubjectId>, BookError> {
         let kept_days = self.terms().retention().evidence_months.saturating_mul(31);
         let (ended, mut outlived) = (self.book.index().ended(), Vec::new());

@@ -52,13 +52,12 @@ impl Txn {
     pub(crate) fn pepper(&self, epoch: u32) -> Result<Pepper, BookError> {
         let mut table = self.raw.open_table(PEPPERS)?;
         let known = table.get(epoch)?.map(|slot| slot.value());
-        let slot = match known {
-            Some(slot) => slot,
-            None => {
-                let slot = self.book.keyring.draw()?;
-                table.insert(epoch, slot)?;
-                slot
-            }
+        let slot = if let Some(slot) = known {
+            slot
+        } else {
+            let slot = self.book.keyring.draw()?;
+            table.insert(epoch, slot)?;
+            slot
         };
         let secret = self.book.keyring.secret(slot)?;
         Ok(Pepper(secret.ok_or_else(|| unreadable(SUBJECTS))?))

@@ -189,10 +189,12 @@ impl Txn {
         let known = self.number(LOG_SIZE)?;
         for (number, entry) in (0_u64..).zip(log.entries()) {
             let entry = entry.map_err(|error| apart(&error))?;
-            if let Ok(Entry::Public(json)) = Entry::read(&entry) {
-                if let Ok(event) = serde_json::from_slice(json) {
-                    self.replay_public(&event)?;
-                }
+            let public = match Entry::read(&entry) {
+                Ok(Entry::Public(json)) => serde_json::from_slice(json).ok(),
+                _ => None,
+            };
+            if let Some(event) = public {
+                self.replay_public(&event)?;
             }
             if number >= known {
                 self.append(&entry)?;

@@ -24,13 +24,12 @@ impl Txn {
     pub(crate) fn bury(&self, subject: SubjectId, on: UtcDate) -> Result<Option<Mark>, BookError> {
         let mut keys = self.raw.open_table(TOMB_KEYS)?;
         let known = keys.get(on.0)?.map(|slot| slot.value());
-        let slot = match known {
-            Some(slot) => slot,
-            None => {
-                let slot = self.book.keyring.draw()?;
-                keys.insert(on.0, slot)?;
-                slot
-            }
+        let slot = if let Some(slot) = known {
+            slot
+        } else {
+            let slot = self.book.keyring.draw()?;
+            keys.insert(on.0, slot)?;
+            slot
         };
         let Some(secret) = self.book.keyring.secret(slot)? else { return Ok(None) };
         let tag = mark(&secret, subject);

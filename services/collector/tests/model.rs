@@ -4,7 +4,12 @@
 //!
 //! `IMPRIMATUR_MODEL_OPERATIONS` sets how many operations are tried; the default is 5,000, a nightly
 //! run takes 100,000. A failure prints the shortest sequence that fails, and its seed.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it saw"
+)]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,6 +111,7 @@ fn categories(mask: u8) -> Vec<Category> {
 }
 
 /// The naive account of one key's life.
+#[expect(clippy::struct_excessive_bools, reason = "each is one plain fact")]
 #[derive(Clone, Debug, Default)]
 struct Life {
     granted: BTreeMap<Category, (UtcDate, UtcDate)>,

@@ -8,6 +8,8 @@ use imprimatur_ledger::{CommitEvidence, CommitProof, ConsentEvidence, Opened};
 use imprimatur_proto::consent::v1::Decision;
 
 use crate::Trust;
+use imprimatur_runtime::UtcDate;
+
 use crate::chain::Chain;
 use crate::report::Check;
 use crate::snapshot::Evidence;
@@ -22,6 +24,8 @@ pub(crate) struct Ledger<'a> {
     pub(crate) terms: Terms,
     /// Commits whose rows a restore did not bring back.
     lost: Vec<(u64, u64)>,
+    /// The newest day on which the log tells counts: on each day that rows were let go there is one.
+    pub(crate) counted: UtcDate,
 }
 
 impl<'a> Ledger<'a> {
@@ -46,7 +50,12 @@ impl<'a> Ledger<'a> {
         let terms = policies(evidence, &chain, first);
         agreed_to_what_was_announced(&events, &chain, &terms, first);
         let lost = chain.lost(first);
-        Self { events, commits, terms, lost }
+        let counted = chain.public.iter().filter_map(|(_, event)| match event {
+            Public::Counts { on, .. } => Some(*on),
+            _ => None,
+        });
+        let counted = counted.max().unwrap_or(UtcDate(0));
+        Self { events, commits, terms, lost, counted }
     }
 
     /// Whether a restore lost the rows of this commit.

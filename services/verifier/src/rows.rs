@@ -162,11 +162,13 @@ fn kept_since(
             RecordKind::Print => retention.print_days,
             RecordKind::Day => retention.day_days,
         };
-        let latest = UtcDate(today.0.saturating_sub(days));
+        // The clock may have gone back since: what was let go then stays gone.
+        let latest = UtcDate(today.max(ledger.counted).0.saturating_sub(days));
         let told = snapshot.ledger.manifest.kept_since.get(kind.table()).copied();
         let problem = "says that rows are dropped sooner than the policies let them be";
         erased.expect(told.is_none_or(|told| told <= latest), "manifest", problem);
-        let earliest = UtcDate(latest.0.saturating_sub(1));
+        let published = snapshot.catalogue.published.date();
+        let earliest = UtcDate(published.0.saturating_sub(days + 1));
         kept.insert(kind, told.unwrap_or(earliest).clamp(earliest, latest));
     }
     kept
