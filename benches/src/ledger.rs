@@ -1,6 +1,6 @@
 //! What the ledger costs: disk and memory a subject, permit look-ups, appends with fsync.
 //!
-//! Peers, in the same run: for look-ups std's `HashMap` of whole standings; for appends SQLite with
+//! Peers, in the same run: for look-ups std's `HashMap` of whole standings; for appends `SQLite` with
 //! `synchronous=FULL` in a write-ahead log (Python's own `sqlite3`), one row a transaction.
 
 use std::collections::HashMap;
@@ -181,7 +181,7 @@ fn book(count: u32, place: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// One event, one transaction, one fsync; beside SQLite on the same disk.
+/// One event, one transaction, one fsync; beside `SQLite` on the same disk.
 fn appends(book: &Book, first: u32, policy: Digest, place: &Path) -> Result<(), Failed> {
     let events: Vec<_> = (first..first + APPENDS).map(|number| grant(number, policy)).collect();
     let start = wall();
