@@ -237,13 +237,14 @@ fn restrict(
     Ok(())
 }
 
-/// The owner releases the owner's restriction, the operator a hold first, the clock what is over.
+/// The owner releases the owner's restriction, the operator a hold in force first, the clock what is
+/// over.
 fn release(next: &mut Standing, by: &Acting, on: UtcDate) {
     match by {
-        Acting::Operator if next.hold.is_some() => next.hold = None,
-        Acting::Owner { .. } | Acting::Recovery { .. } | Acting::Operator => {
-            next.restriction = None;
-        }
+        Acting::Operator if next.held(on).is_some() => next.hold = None,
+        // A hold that is over stands in nobody's way.
+        Acting::Operator => (next.hold, next.restriction) = (None, None),
+        Acting::Owner { .. } | Acting::Recovery { .. } => next.restriction = None,
         Acting::Clock if next.held(on).is_none() => next.hold = None,
         Acting::Clock => {}
     }

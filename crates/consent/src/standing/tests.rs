@@ -228,6 +228,10 @@ fn a_restriction_denies_until_its_own_end() {
     assert_eq!(released.decide(&terms, LASER, day(6), day(6)), denied);
     let released = folded(&released, &What::Released { by: Acting::Operator });
     assert_eq!(released, standing);
+    // A hold that is over is in the way of no release.
+    let by = Acting::Operator;
+    let late = Standing::fold(Some(&both), &terms, &What::Released { by }, day(6)).unwrap();
+    assert_eq!(late, standing);
     // The clock ends what is over, and nothing else.
     let clock = What::Released { by: Acting::Clock };
     assert_eq!(folded(&held, &clock), held);
