@@ -50,14 +50,14 @@ fn restricted(collector: Collector) -> Collector {
     collector
 }
 
-/// A subject that was erased, whose key then agreed again.
+/// A subject that was erased, and another that agreed after it.
 pub(super) fn erased(collector: Collector) -> Collector {
     three(&collector);
     collector.withdraw(2, 2);
     collector.ask_for_erasure(2);
     collector.publish();
-    collector.grant(2, 1);
-    collector.store(2, 1);
+    collector.grant(4, 1);
+    collector.store(4, 1);
     collector.publish();
     collector
 }
