@@ -96,17 +96,6 @@ impl Txn {
         self.number(LOG_SIZE)
     }
 
-    /// The checkpoint of the log as it stands in this transaction.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn checkpoint(&self) -> Result<String, BookError> {
-        let size = self.number(LOG_SIZE)?;
-        let table = self.raw.open_table(NODES)?;
-        let root = tree::root(size, &Hashes(&table)).map_err(broken)?;
-        Ok(self.note(size, root))
-    }
-
     fn note(&self, size: u64, root: Digest) -> String {
         let origin = Origin::of(&self.book.log_key.public());
         Checkpoint { origin, size, root }.sign(&self.book.log_key)

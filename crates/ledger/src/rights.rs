@@ -135,16 +135,6 @@ impl Txn {
         Ok(requests)
     }
 
-    /// Whether the book knows the subject, with what this transaction changed.
-    pub fn knows(&self, subject: SubjectId) -> bool {
-        self.slot(subject).is_some()
-    }
-
-    /// The subject in a slot; `None` once it was erased.
-    pub fn subject_of(&self, slot: u64) -> Option<SubjectId> {
-        self.known(slot).map(|known| SubjectId::of(&known.public_key))
-    }
-
     /// The subjects behind these pseudonyms of subjects or principals, as far as their peppers live:
     /// whom to tell when rows leaked. Computes every pseudonym there is.
     ///
