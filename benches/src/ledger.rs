@@ -240,8 +240,7 @@ pub(crate) fn hold(held: Held, count: u32) -> Result<(), Failed> {
             }
             let bytes = resident().saturating_sub(before);
             let permitted = |subject| {
-                let slot = index.slot(subject);
-                let decided = slot.and_then(|slot| index.decide(slot, ASKED, TODAY, TODAY));
+                let decided = index.decide(subject, ASKED, TODAY, TODAY);
                 decided.is_some_and(|decided| decided.is_ok())
             };
             (bytes, lookups(&subjects, permitted)?)

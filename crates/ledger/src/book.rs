@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use imprimatur_consent::{Digest, Policy, SubjectId, Terms};
 use imprimatur_log::note::LogKey;
 use imprimatur_runtime::{durable, entropy};
-use redb::{ReadableDatabase as _, ReadableTable as _};
+use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
 
 use crate::error::{BookError, LabelError};
 use crate::index::{Index, Known};
@@ -146,8 +146,9 @@ impl Book {
 
     /// Opens every subject once. A subject whose key is gone is none.
     pub(crate) fn load_index(&self) -> Result<(), BookError> {
-        let (mut index, terms) = (Index::default(), self.terms());
         let table = self.0.db.begin_read()?.open_table(SUBJECTS)?;
+        let subjects = usize::try_from(table.len()?).unwrap_or(0);
+        let (mut index, terms) = (Index::with_capacity(subjects), self.terms());
         for entry in table.iter()? {
             let (slot, sealed) = entry?;
             if let Some(held) = Held::open(&self.0.keyring, slot.value(), sealed.value())? {

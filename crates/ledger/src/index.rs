@@ -1,20 +1,21 @@
 //! The index: in memory, what every frame asks for, and the only map from a subject to its slot.
 //!
 //! The book on disk names subjects by slot alone; this map is made at each start by opening what
-//! is sealed. An entry is 40 bytes that a permit needs and 64 more; two tables of 4-byte numbers find
-//! it by subject and by recovery key. It follows the book: a transaction changes it after its commit,
-//! never before.
+//! is sealed. What a permit needs is 32 bytes inside a hash table, so that a look-up waits for
+//! memory twice: for the table's tags and for the entry. The rest lies in a slab by slot, 64 bytes;
+//! a table of 4-byte numbers finds it by recovery key. It follows the book: a transaction changes it
+//! after its commit, never before.
 
-use std::collections::BTreeMap;
+mod slab;
+
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
 use imprimatur_consent::standing::{Restriction, Standing, within};
 use imprimatur_consent::{Category, Denial, Digest, PrincipalId, SubjectId, Terms};
 use imprimatur_runtime::UtcDate;
-
-/// Entries allocated together.
-const CHUNK: usize = 1024;
+use slab::Slab;
 
 /// What the index knows of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Known {
 }
 
 /// Categories that were granted on the same day under the same policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Group {
     categories: u16,
     policy: u16,
@@ -49,89 +50,60 @@ struct Agreed {
     overtaken: [u16; 12],
 }
 
-#[derive(Debug)]
-enum Groups {
-    None,
-    One(Group),
-    // A thin pointer: few subjects grant in several steps.
-    #[expect(clippy::box_collection, reason = "a fat one would make every entry larger")]
-    Many(Box<Vec<Group>>),
-}
-
-/// What a permit needs, together in memory.
-#[derive(Debug)]
+/// What a permit needs: half a cache line, which no line's end divides.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 struct Hot {
     subject: SubjectId,
-    groups: Groups,
+    slot: u32,
+    /// Nothing is granted once the subject ended.
+    group: Group,
+    /// Whether [`Index::more`] has further groups: few subjects grant in several steps.
+    more: bool,
     /// Last day of a restriction; 0 without one, the largest number without an end.
-    restricted_until: u32,
-    policy: u16,
-    ended: bool,
+    restricted_until: u16,
 }
 
 /// The rest.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Cold {
     public_key: [u8; 32],
     principal: PrincipalId,
     recovery: u64,
-}
-
-/// Values by number, allocated in runs, so that growing moves none.
-#[derive(Debug)]
-struct Slab<T>(Vec<Box<[Option<T>]>>);
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Slab<T> {
-    fn get(&self, slot: u32) -> Option<&T> {
-        let place = usize::try_from(slot).ok()?;
-        self.0.get(place / CHUNK)?.get(place % CHUNK)?.as_ref()
-    }
-
-    fn set(&mut self, slot: u32, value: Option<T>) {
-        let place = usize::try_from(slot).unwrap_or(usize::MAX);
-        while value.is_some() && self.0.len() <= place / CHUNK {
-            self.0.push((0..CHUNK).map(|_| None).collect());
-        }
-        let held = self.0.get_mut(place / CHUNK).and_then(|run| run.get_mut(place % CHUNK));
-        if let Some(held) = held {
-            *held = value;
-        }
-    }
+    policy: u16,
+    ended: bool,
 }
 
 /// The index.
 #[derive(Debug, Default)]
 pub struct Index {
-    hot: Slab<Hot>,
+    hot: HashTable<Hot>,
+    more: HashMap<u32, Box<[Group]>>,
     cold: Slab<Cold>,
-    by_subject: HashTable<u32>,
     by_recovery: HashTable<u32>,
     policies: Vec<Agreed>,
     hasher: RandomState,
 }
 
 impl Index {
+    /// An empty index with room for so many subjects.
+    pub fn with_capacity(subjects: usize) -> Self {
+        Self { hot: HashTable::with_capacity(subjects), ..Self::default() }
+    }
+
     /// Number of subjects.
     pub fn len(&self) -> usize {
-        self.by_subject.len()
+        self.hot.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.by_subject.is_empty()
+        self.hot.is_empty()
     }
 
     /// The slot of a subject.
     pub fn slot(&self, subject: SubjectId) -> Option<u64> {
-        let hash = self.hasher.hash_one(subject.0);
-        let is = |&slot: &u32| self.hot.get(slot).is_some_and(|hot| hot.subject == subject);
-        self.by_subject.find(hash, is).map(|&slot| u64::from(slot))
+        self.find(subject).map(|hot| u64::from(hot.slot))
     }
 
     /// What is known of a subject.
@@ -141,21 +113,15 @@ impl Index {
 
     /// What is known of the subject in a slot.
     pub fn at(&self, slot: u64) -> Option<Known> {
-        let number = u32::try_from(slot).ok()?;
-        let (hot, cold) = (self.hot.get(number)?, self.cold.get(number)?);
-        let agreed = self.policies.get(usize::from(hot.policy));
+        let cold = self.cold.get(u32::try_from(slot).ok()?)?;
+        let agreed = self.policies.get(usize::from(cold.policy));
         Some(Known {
             slot,
             public_key: cold.public_key,
             principal: cold.principal,
             policy: agreed.map_or(Digest([0; 32]), |agreed| agreed.policy),
-            ended: hot.ended,
+            ended: cold.ended,
         })
-    }
-
-    /// The subject in a slot.
-    pub fn subject(&self, slot: u64) -> Option<SubjectId> {
-        self.hot.get(u32::try_from(slot).ok()?).map(|hot| hot.subject)
     }
 
     /// Subjects whose recovery key may be this one; compare the whole key before believing it.
@@ -166,19 +132,18 @@ impl Index {
         self.by_recovery.iter_hash(hash).filter(|slot| is(slot)).map(|&s| u64::from(s)).collect()
     }
 
-    /// Whether a section may be kept; `None` when the slot holds no subject. The same rule as
+    /// Whether a section may be kept; `None` when there is no such subject. The same rule as
     /// [`Standing::decide`], without a calendar on the way.
     pub fn decide(
         &self,
-        slot: u64,
+        subject: SubjectId,
         category: Category,
         date: UtcDate,
         today: UtcDate,
     ) -> Option<Result<(), Denial>> {
-        let hot = self.hot.get(u32::try_from(slot).ok()?)?;
-        let group = hot.groups.of(category).filter(|_| !hot.ended);
-        let Some(group) = group else { return Some(Err(Denial::NoGrant)) };
-        if hot.restricted_until != 0 && today.0 <= hot.restricted_until {
+        let hot = self.find(subject)?;
+        let Some(group) = self.group(hot, category) else { return Some(Err(Denial::NoGrant)) };
+        if hot.restricted_until != 0 && days(today) <= hot.restricted_until {
             return Some(Err(Denial::Restricted));
         }
         let since = UtcDate(u32::from(group.since));
@@ -195,27 +160,32 @@ impl Index {
     /// Slots with a grant whose time is over.
     pub fn lapsing(&self, today: UtcDate) -> Vec<u64> {
         let over = |hot: &Hot, category| {
-            let group = hot.groups.of(category);
-            group.is_some_and(|group| self.ends(group, category) <= today)
+            self.group(hot, category).is_some_and(|group| self.ends(group, category) <= today)
         };
-        let any = |hot: &Hot| Category::ALL.into_iter().any(|category| over(hot, category));
-        self.slots_where(|slot| self.hot.get(slot).is_some_and(|hot| !hot.ended && any(hot)))
+        let any = |hot: &&Hot| Category::ALL.into_iter().any(|category| over(hot, category));
+        self.hot.iter().filter(any).map(|hot| u64::from(hot.slot)).collect()
     }
 
     /// Slots of subjects that may say nothing more.
     pub fn ended(&self) -> Vec<u64> {
-        self.slots_where(|slot| self.hot.get(slot).is_some_and(|hot| hot.ended))
+        self.cold.slots_where(|cold| cold.ended)
     }
 
     /// Slots of the other subjects of a principal.
     pub fn others_of(&self, principal: PrincipalId, but: u64) -> Vec<u64> {
-        let of = |slot| self.cold.get(slot).is_some_and(|cold| cold.principal == principal);
-        self.slots_where(|slot| u64::from(slot) != but && of(slot))
+        let mut others = self.cold.slots_where(|cold| cold.principal == principal);
+        others.retain(|slot| *slot != but);
+        others
     }
 
-    fn slots_where(&self, meant: impl Fn(u32) -> bool) -> Vec<u64> {
-        let slots = self.by_subject.iter().copied();
-        slots.filter(|slot| meant(*slot)).map(u64::from).collect()
+    fn find(&self, subject: SubjectId) -> Option<&Hot> {
+        self.hot.find(self.hasher.hash_one(subject.0), |hot| hot.subject == subject)
+    }
+
+    fn group(&self, hot: &Hot, category: Category) -> Option<Group> {
+        let covers = |group: &Group| group.categories & bit(category) != 0;
+        let more = || self.more.get(&hot.slot)?.iter().copied().find(covers);
+        Some(hot.group).filter(covers).or_else(|| if hot.more { more() } else { None })
     }
 
     fn ends(&self, group: Group, category: Category) -> UtcDate {
@@ -228,14 +198,33 @@ impl Index {
     pub fn put(&mut self, slot: u64, standing: &Standing, terms: &Terms) {
         let Ok(slot) = u32::try_from(slot) else { return };
         self.remove(u64::from(slot));
-        let (hot, cold) = self.compact(standing, terms);
-        let (subject, recovery) = (hot.subject, cold.recovery);
-        self.hot.set(slot, Some(hot));
+        let mut groups = self.groups(standing, terms).into_iter();
+        let group = groups.next().unwrap_or_default();
+        let more: Box<[Group]> = groups.collect();
+        let until = |restriction: &Restriction| restriction.until.map_or(u16::MAX, days);
+        let restrictions = [&standing.restriction, &standing.hold].into_iter().flatten();
+        let hot = Hot {
+            subject: standing.subject(),
+            slot,
+            group,
+            more: !more.is_empty(),
+            restricted_until: restrictions.map(until).max().unwrap_or(0),
+        };
+        if hot.more {
+            self.more.insert(slot, more);
+        }
+        let recovery = standing.recovery.map_or(0, |recovery| tag(&recovery.0));
+        let cold = Cold {
+            public_key: standing.public_key.0,
+            principal: standing.principal,
+            recovery,
+            policy: self.policy(standing.policy, terms),
+            ended: standing.ended.is_some(),
+        };
         self.cold.set(slot, Some(cold));
-        let (hot, cold, hasher) = (&self.hot, &self.cold, &self.hasher);
-        let of_subject =
-            |&slot: &u32| hasher.hash_one(hot.get(slot).map_or([0; 16], |hot| hot.subject.0));
-        self.by_subject.insert_unique(hasher.hash_one(subject.0), slot, of_subject);
+        let (cold, hasher) = (&self.cold, &self.hasher);
+        let of_subject = |hot: &Hot| hasher.hash_one(hot.subject.0);
+        self.hot.insert_unique(hasher.hash_one(hot.subject.0), hot, of_subject);
         if recovery != 0 {
             let of_recovery =
                 |&slot: &u32| hasher.hash_one(cold.get(slot).map_or(0, |cold| cold.recovery));
@@ -246,52 +235,31 @@ impl Index {
     /// Empties a slot.
     pub fn remove(&mut self, slot: u64) {
         let Ok(number) = u32::try_from(slot) else { return };
-        let held = self.hot.get(number).zip(self.cold.get(number));
-        let Some((subject, recovery)) = held.map(|(hot, cold)| (hot.subject, cold.recovery)) else {
-            return;
-        };
+        let Some(cold) = self.cold.get(number) else { return };
+        let subject = SubjectId::of(&cold.public_key);
+        let of_recovery = self.hasher.hash_one(cold.recovery);
         let of_subject = self.hasher.hash_one(subject.0);
-        if let Ok(found) = self.by_subject.find_entry(of_subject, |&other| other == number) {
+        if let Ok(found) = self.hot.find_entry(of_subject, |hot| hot.slot == number) {
             found.remove();
         }
-        let of_recovery = self.hasher.hash_one(recovery);
         if let Ok(found) = self.by_recovery.find_entry(of_recovery, |&other| other == number) {
             found.remove();
         }
-        self.hot.set(number, None);
+        self.more.remove(&number);
         self.cold.set(number, None);
     }
 
-    fn compact(&mut self, standing: &Standing, terms: &Terms) -> (Hot, Cold) {
+    /// What is granted, as groups; nothing once the subject ended.
+    fn groups(&mut self, standing: &Standing, terms: &Terms) -> Vec<Group> {
         let mut groups: BTreeMap<(u16, u16, u16), u16> = BTreeMap::new();
-        for (category, grant) in &standing.granted {
+        let granted = standing.granted.iter().filter(|_| standing.ended.is_none());
+        for (category, grant) in granted {
             let policy = self.policy(grant.policy, terms);
             let key = (policy, days(grant.since), days(grant.valid_until(terms)));
             *groups.entry(key).or_default() |= bit(*category);
         }
-        let groups: Vec<Group> = groups
-            .into_iter()
-            .map(|((policy, since, ends), categories)| Group { categories, policy, since, ends })
-            .collect();
-        let until = |restriction: &Restriction| restriction.until.map_or(u32::MAX, |until| until.0);
-        let restrictions = [&standing.restriction, &standing.hold].into_iter().flatten();
-        let hot = Hot {
-            subject: standing.subject(),
-            groups: match groups.as_slice() {
-                [] => Groups::None,
-                [one] => Groups::One(*one),
-                _ => Groups::Many(Box::new(groups)),
-            },
-            restricted_until: restrictions.map(until).max().unwrap_or(0),
-            policy: self.policy(standing.policy, terms),
-            ended: standing.ended.is_some(),
-        };
-        let cold = Cold {
-            public_key: standing.public_key.0,
-            principal: standing.principal,
-            recovery: standing.recovery.map_or(0, |recovery| tag(&recovery.0)),
-        };
-        (hot, cold)
+        let group = |((policy, since, ends), categories)| Group { categories, policy, since, ends };
+        groups.into_iter().map(group).collect()
     }
 
     fn policy(&mut self, policy: Digest, terms: &Terms) -> u16 {
@@ -314,17 +282,6 @@ impl Agreed {
             }
         }
         Self { policy, overtaken }
-    }
-}
-
-impl Groups {
-    fn of(&self, category: Category) -> Option<Group> {
-        let all: &[Group] = match self {
-            Self::None => &[],
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        };
-        all.iter().copied().find(|group| group.categories & bit(category) != 0)
     }
 }
 
@@ -408,14 +365,15 @@ mod tests {
             for category in Category::ALL {
                 let (date, today) = (UtcDate(date), UtcDate(today));
                 let expected = standing.decide(&terms, category, date, today);
-                prop_assert_eq!(index.decide(5, category, date, today), Some(expected));
+                let decided = index.decide(standing.subject(), category, date, today);
+                prop_assert_eq!(decided, Some(expected));
             }
             prop_assert_eq!(index.slot(standing.subject()), Some(5));
             prop_assert_eq!(index.recoverable(&[5; 32]), vec![5]);
             // An ended subject is permitted nothing; a removed one is not there.
             let over = Standing { ended: ended.then_some((Ended::Withdrawn, until)), ..standing };
             index.put(5, &over, &terms);
-            let permitted = |category| index.decide(5, category, until, until) == Some(Ok(()));
+            let permitted = |category| index.decide(over.subject(), category, until, until) == Some(Ok(()));
             prop_assert!(!ended || !Category::ALL.into_iter().any(permitted));
             index.remove(5);
             prop_assert_eq!((index.len(), index.at(5)), (0, None));

@@ -52,7 +52,7 @@
 use std::cell::RefCell;
 
 use imprimatur_consent::policy::EpochLength;
-use imprimatur_consent::{Category, Denial, Digest};
+use imprimatur_consent::{Category, Denial, Digest, SubjectId};
 use imprimatur_proto::record::{Record, RecordKind, Section};
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
@@ -67,6 +67,7 @@ use crate::txn::Txn;
 #[derive(Debug)]
 pub struct OpenBatch<'txn> {
     txn: &'txn Txn,
+    subject: SubjectId,
     known: Known,
     sequence: u64,
     frame: Digest,
@@ -91,13 +92,14 @@ impl Txn {
     /// Begins to admit a batch; `None` when the subject is unknown or may say nothing more.
     pub fn open_batch(
         &self,
-        subject: imprimatur_consent::SubjectId,
+        subject: SubjectId,
         sequence: u64,
         frame: Digest,
         now: UnixSeconds,
     ) -> Option<OpenBatch<'_>> {
         let known = self.known(self.slot(subject)?).filter(|known| !known.ended)?;
-        Some(OpenBatch { txn: self, known, sequence, frame, now, records: RefCell::default() })
+        let records = RefCell::default();
+        Some(OpenBatch { txn: self, subject, known, sequence, frame, now, records })
     }
 }
 
@@ -119,7 +121,8 @@ impl<'txn> OpenBatch<'txn> {
     /// # Errors
     /// [`Denial`]: refuse the whole batch.
     pub fn permit(&self, category: Category, date: UtcDate) -> Result<Permit<'txn>, Denial> {
-        self.txn.decide(self.known.slot, category, date, self.now.date())?;
+        let who = (self.subject, self.known.slot);
+        self.txn.decide(who, category, date, self.now.date())?;
         Ok(Permit { category, date, of: self.txn })
     }
 

@@ -94,7 +94,7 @@ impl Txn {
     /// Whether a section may be kept, with what this transaction changed.
     pub(crate) fn decide(
         &self,
-        slot: u64,
+        (subject, slot): (SubjectId, u64),
         category: Category,
         date: UtcDate,
         today: UtcDate,
@@ -103,7 +103,7 @@ impl Txn {
             Some(None) => Err(Denial::NoGrant),
             Some(Some(standing)) => standing.decide(&self.terms(), category, date, today),
             None => {
-                let decided = self.book.index().decide(slot, category, date, today);
+                let decided = self.book.index().decide(subject, category, date, today);
                 decided.unwrap_or(Err(Denial::NoGrant))
             }
         }
