@@ -180,11 +180,20 @@ impl CollectorService for Door {
                 async move {
                     let SubmitRequest { request, frame } = frame?;
                     let verdict = door.verdict(&frame).await?;
-                    Ok(SubmitResponse { request, verdict })
+                    Ok(SubmitResponse { request, verdict, retry_after_ms: 0 })
                 }
             })
             .buffer_unordered(WINDOW);
         Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn submit_one(
+        &self,
+        request: Request<SubmitRequest>,
+    ) -> Result<Response<SubmitResponse>, Status> {
+        let SubmitRequest { request, frame } = request.into_inner();
+        let verdict = self.verdict(&frame).await?;
+        Ok(Response::new(SubmitResponse { request, verdict, retry_after_ms: 0 }))
     }
 
     async fn record_consent(

@@ -145,12 +145,23 @@ impl CollectorService for Echo {
                     return;
                 }
                 let verdict = [b"verdict of ", frame.as_slice()].concat();
-                if answers.send(Ok(SubmitResponse { request, verdict })).await.is_err() {
+                if answers
+                    .send(Ok(SubmitResponse { request, verdict, retry_after_ms: 0 }))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn submit_one(
+        &self,
+        _request: Request<SubmitRequest>,
+    ) -> Result<Response<SubmitResponse>, Status> {
+        Err(Status::unimplemented("the bridge streams"))
     }
 
     async fn record_consent(
