@@ -31,12 +31,21 @@ impl Subject {
 
     /// The topic on which the answer to a message of this kind goes back.
     pub fn answer_topic(&self, kind: Kind) -> String {
-        let subject = self.0.iter().copied().map(char::from).collect::<String>();
         let leaf = match kind {
             Kind::Batch => "verdict",
             Kind::Consent => "receipt",
             Kind::Request => "answer",
         };
+        self.topic(leaf)
+    }
+
+    /// The topic on which an agent is told that its message was not taken now.
+    pub fn busy_topic(&self) -> String {
+        self.topic("busy")
+    }
+
+    fn topic(&self, leaf: &str) -> String {
+        let subject = self.0.iter().copied().map(char::from).collect::<String>();
         format!("imprimatur/v1/{subject}/{leaf}")
     }
 }
@@ -52,6 +61,11 @@ pub fn parse(topic: &[u8]) -> Option<(Subject, Kind)> {
         _ => return None,
     };
     Some((Subject::parse(subject)?, kind))
+}
+
+/// The topic on which a bridge writes to itself; `random` is 32 lower-case hex digits.
+pub fn probe(random: &str) -> String {
+    format!("imprimatur/v1/probe/{random}")
 }
 
 /// The shared subscriptions that bring everything agents send.
@@ -80,6 +94,8 @@ mod tests {
         for foreign in [
             topic("verdict"),
             topic("answer"),
+            topic("busy"),
+            probe(SUBJECT),
             topic("batch/more"),
             topic(""),
             format!("imprimatur/v2/{SUBJECT}/batch"),
@@ -91,6 +107,12 @@ mod tests {
             check(&foreign, None);
         }
         assert!(parse(&[0xff, 0xfe]).is_none());
+    }
+
+    #[test]
+    fn busy_has_a_topic_of_its_own() {
+        let (subject, _) = parse(format!("imprimatur/v1/{SUBJECT}/request").as_bytes()).unwrap();
+        assert_eq!(subject.busy_topic(), format!("imprimatur/v1/{SUBJECT}/busy"));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! Keeps true:
 //! - An agent has no account. Its client id, which must be 32 lower-case hex digits, is its name, and
-//!   it reaches six topics only: it writes `imprimatur/v1/{id}/batch`, `/consent` and `/request`, and
-//!   reads `/verdict`, `/receipt` and `/answer` of the same id.
+//!   it reaches seven topics only: it writes `imprimatur/v1/{id}/batch`, `/consent` and `/request`,
+//!   and reads `/verdict`, `/receipt`, `/answer` and `/busy` of the same id.
 //! - Only the bridge's account takes part in the shared subscriptions
 //!   `$share/{group}/imprimatur/v1/+/batch`, `/consent` and `/request`, and only it writes what answers
-//!   them.
+//!   them, and reads and writes its own `imprimatur/v1/probe/{random}`.
 //! - Nothing is kept: memory only, sessions end with their connection, a connection with a will is
 //!   refused, and a retained message is acknowledged and thrown away.
 //! - Nothing is told: the library logs client ids and topics, so it runs on a thread of its own whose
@@ -42,12 +42,15 @@ pub const CLIENTS_MAX: usize = 4096;
 /// What may wait for one client; beyond it the oldest is dropped, and its sender sends again.
 const QUEUED_MESSAGES_MAX: usize = 4096;
 const QUEUED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Messages on their way to one client, or from one client, without an acknowledgement.
+/// Messages on their way from one client without an acknowledgement.
 const IN_FLIGHT_MAX: u16 = 64;
+/// Messages on their way to one client without an acknowledgement; the client may ask for fewer. The
+/// bridge asks for twice its window, which is 64 by default.
+const OUTBOUND_MAX: u16 = 256;
 /// Messages between the router and one client's task; when full, the router waits, then queues.
 const CHANNEL_MESSAGES_MAX: usize = 256;
-/// Agents and the bridge each need three.
-const SUBSCRIPTIONS_MAX: usize = 3;
+/// Agents and the bridge each need four.
+const SUBSCRIPTIONS_MAX: usize = 4;
 /// How long the library may take to close its connections before its thread goes without it.
 const STOP_GRACE: Duration = Duration::from_secs(6);
 
@@ -153,7 +156,7 @@ impl BrokerSettings {
             .with_max_retained_message_size(1)
             .with_max_subscriptions_per_client(SUBSCRIPTIONS_MAX)
             .with_client_channel_capacity(CHANNEL_MESSAGES_MAX)
-            .with_max_outbound_inflight(IN_FLIGHT_MAX)
+            .with_max_outbound_inflight(OUTBOUND_MAX)
             .with_server_receive_maximum(IN_FLIGHT_MAX)
             .with_sys_topics_enabled(false)
             .with_event_handler(Arc::new(NothingRetained));

@@ -134,7 +134,8 @@ async fn an_agent_and_the_bridge_reach_each_other() {
     let mut agent = Client::agent(ALICE, broker.port()).await;
     agent.subscribe(&topic(ALICE, "verdict")).await;
     agent.subscribe(&topic(ALICE, "receipt")).await;
-    for (up, down) in [("batch", "verdict"), ("consent", "receipt")] {
+    agent.subscribe(&topic(ALICE, "busy")).await;
+    for (up, down) in [("batch", "verdict"), ("consent", "receipt"), ("batch", "busy")] {
         assert_eq!(agent.publish(&topic(ALICE, up), up).await, "Success");
         assert_eq!(bridge.received().await, (topic(ALICE, up), up.to_owned()));
         assert_eq!(bridge.publish(&topic(ALICE, down), down).await, "Success");
@@ -158,6 +159,9 @@ async fn an_agent_cannot_write_to_another_agents_topics_or_speak_as_the_bridge()
         (BOB, "verdict"),
         (ALICE, "verdict"),
         (ALICE, "receipt"),
+        (ALICE, "busy"),
+        (BOB, "busy"),
+        ("probe", "0123456789abcdef0123456789abcdef"),
         (ALICE, "other"),
     ] {
         let reason = alice.publish(&topic(agent, kind), "forged").await;
@@ -174,7 +178,9 @@ async fn an_agent_cannot_write_to_another_agents_topics_or_speak_as_the_bridge()
 async fn an_agent_cannot_read_what_others_send_or_get() {
     let (_folder, broker) = broker().await;
     let mut eve = Client::agent("e7e", broker.port()).await;
-    for filter in ["#", "imprimatur/v1/+/batch", &topic(ALICE, "verdict"), "$SYS/#"] {
+    for filter in
+        ["#", "imprimatur/v1/+/batch", &topic(ALICE, "verdict"), &topic(ALICE, "busy"), "$SYS/#"]
+    {
         eve.subscribe(filter).await;
     }
     eve.subscribe(&topic("e7e", "verdict")).await;
@@ -184,6 +190,7 @@ async fn an_agent_cannot_read_what_others_send_or_get() {
     alice.publish(&topic(ALICE, "batch"), "private").await;
     bridge.received().await;
     bridge.publish(&topic(ALICE, "verdict"), "private").await;
+    bridge.publish(&topic(ALICE, "busy"), "private").await;
     // Messages to one client stay in order: had the others been delivered, they would come first.
     bridge.publish(&topic("e7e", "verdict"), "public").await;
     assert_eq!(eve.received().await, (topic("e7e", "verdict"), String::from("public")));

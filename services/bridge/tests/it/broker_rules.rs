@@ -35,7 +35,7 @@ async fn publishes(client: &Agent, topic: &str, expected: PubAckReason) {
 }
 
 #[tokio::test]
-async fn an_agent_reaches_its_own_six_topics_only() {
+async fn an_agent_reaches_its_own_seven_topics_only() {
     let broker = broker(0).await;
     let bridge = bridge(&broker).await;
     let (agent, other) =
@@ -45,12 +45,16 @@ async fn an_agent_reaches_its_own_six_topics_only() {
         other.topic("verdict"),
         other.topic("receipt"),
         other.topic("answer"),
+        other.topic("busy"),
         agent.topic("batch"),
         agent.topic("request"),
         agent.topic("+"),
         "imprimatur/v1/+/verdict".to_owned(),
         "imprimatur/v1/+/batch".to_owned(),
         "imprimatur/v1/+/answer".to_owned(),
+        "imprimatur/v1/+/busy".to_owned(),
+        format!("imprimatur/v1/probe/{}", subject()),
+        format!("imprimatur/v1/probe/{}", agent.id),
         "#".to_owned(),
         "$SYS/#".to_owned(),
         "$share/bridge/imprimatur/v1/+/batch".to_owned(),
@@ -66,6 +70,9 @@ async fn an_agent_reaches_its_own_six_topics_only() {
         agent.topic("verdict"),
         agent.topic("receipt"),
         agent.topic("answer"),
+        agent.topic("busy"),
+        other.topic("busy"),
+        format!("imprimatur/v1/probe/{}", agent.id),
         agent.topic("else"),
         "else".to_owned(),
     ] {
@@ -82,6 +89,7 @@ async fn an_agent_reaches_its_own_six_topics_only() {
     publishes(&bridge, &agent.topic("verdict"), PubAckReason::Success).await;
     publishes(&bridge, &other.topic("receipt"), PubAckReason::Success).await;
     publishes(&bridge, &other.topic("answer"), PubAckReason::Success).await;
+    publishes(&bridge, &other.topic("busy"), PubAckReason::Success).await;
     publishes(&bridge, &other.topic("batch"), PubAckReason::NotAuthorized).await;
     publishes(&bridge, &other.topic("request"), PubAckReason::NotAuthorized).await;
     subscribes(&bridge, "imprimatur/v1/+/batch", DENIED).await;
@@ -89,10 +97,26 @@ async fn an_agent_reaches_its_own_six_topics_only() {
     subscribes(&bridge, "$share/bridge/#", DENIED).await;
     let mine = agent.until(|seen| !seen.messages.is_empty()).await;
     assert_eq!(mine.messages, [(agent.topic("verdict"), "x".to_owned())]);
-    let others = other.until(|seen| seen.messages.len() >= 2).await;
-    let expected = ["receipt", "answer"].map(|leaf| (other.topic(leaf), "x".to_owned()));
+    let others = other.until(|seen| seen.messages.len() >= 3).await;
+    let expected = ["receipt", "answer", "busy"].map(|leaf| (other.topic(leaf), "x".to_owned()));
     assert_eq!(others.messages, expected);
     broker.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_bridge_writes_to_itself_on_probe_topics_only() {
+    let broker = broker(0).await;
+    let bridge = bridge(&broker).await;
+    let own = format!("imprimatur/v1/probe/{}", subject());
+    subscribes(&bridge, &own, GRANTED).await;
+    publishes(&bridge, &own, PubAckReason::Success).await;
+    let seen = bridge.until(|seen| !seen.messages.is_empty()).await;
+    assert_eq!(seen.messages, [(own.clone(), "x".to_owned())]);
+    for foreign in ["imprimatur/v1/probe/x".to_owned(), format!("{own}/more")] {
+        publishes(&bridge, &foreign, PubAckReason::NotAuthorized).await;
+        subscribes(&bridge, &foreign, DENIED).await;
+    }
+    subscribes(&bridge, "imprimatur/v1/probe/+", DENIED).await;
 }
 
 #[tokio::test]

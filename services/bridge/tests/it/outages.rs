@@ -119,7 +119,7 @@ async fn mosquitto_keeps_requests_and_their_answers_to_one_agent_and_the_bridge(
     let (alice, eve) = (Agent::start(address).await, Agent::start(address).await);
     eve.client.subscribe(alice.topic("answer"), QoS::AtLeastOnce).await.unwrap();
     eve.client.subscribe("imprimatur/v1/+/request", QoS::AtLeastOnce).await.unwrap();
-    eve.until(|seen| seen.subscribed.len() == 5).await;
+    eve.until(|seen| seen.subscribed.len() == 6).await;
 
     for forged in [alice.topic("request"), alice.topic("answer"), eve.topic("answer")] {
         eve.publish(&forged, QoS::AtLeastOnce, "forged").await;

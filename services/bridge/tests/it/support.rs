@@ -333,11 +333,11 @@ impl Agent {
     /// An agent of its own subject, subscribed to its answers.
     pub(crate) async fn start(broker: SocketAddr) -> Self {
         let agent = Self::with(options(&subject(), broker));
-        for leaf in ["verdict", "receipt", "answer"] {
+        for leaf in ["verdict", "receipt", "answer", "busy"] {
             let topic = agent.topic(leaf);
             agent.client.subscribe(topic, QoS::AtLeastOnce).await.unwrap();
         }
-        agent.until(|seen| seen.subscribed.len() == 3).await;
+        agent.until(|seen| seen.subscribed.len() == 4).await;
         agent
     }
 

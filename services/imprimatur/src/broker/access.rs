@@ -1,4 +1,4 @@
-//! Who may do what at the broker: agents reach six topics of their own, the bridge the rest.
+//! Who may do what at the broker: agents reach seven topics of their own, the bridge the rest.
 
 use std::future::{Future, ready};
 use std::net::SocketAddr;
@@ -59,7 +59,8 @@ impl AuthProvider for Gate {
         let allowed = match (user_id, own_topic(topic)) {
             (Some(_bridge), Some((_subject, kind))) => goes_down(kind),
             (None, Some((subject, kind))) => subject == client_id && goes_up(kind),
-            (_, None) => false,
+            (Some(_bridge), None) => is_probe(topic),
+            (None, None) => false,
         };
         Box::pin(ready(allowed))
     }
@@ -76,7 +77,7 @@ impl AuthProvider for Gate {
                     topic_filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
                 let kind =
                     shared.and_then(|(_group, topic)| topic.strip_prefix("imprimatur/v1/+/"));
-                kind.is_some_and(goes_up)
+                kind.is_some_and(goes_up) || is_probe(topic_filter)
             }
             None => own_topic(topic_filter)
                 .is_some_and(|(subject, kind)| subject == client_id && goes_down(kind)),
@@ -112,7 +113,12 @@ fn goes_up(kind: &str) -> bool {
 
 /// Whether the bridge writes such topics, and agents read them.
 fn goes_down(kind: &str) -> bool {
-    matches!(kind, "verdict" | "receipt" | "answer")
+    matches!(kind, "verdict" | "receipt" | "answer" | "busy")
+}
+
+/// Whether it is a topic on which a bridge writes to itself, to see what the broker drops.
+fn is_probe(topic: &str) -> bool {
+    topic.strip_prefix("imprimatur/v1/probe/").is_some_and(is_subject)
 }
 
 /// Whether it is 32 lower-case hex digits.
