@@ -183,6 +183,9 @@ fn scalar(rule: &FieldRule, value: u64) -> Result<(), Fault> {
         Shape::Varint(_) if rule.is_value() && value >= u64::from(rule.domain()) => {
             Err(Fault::OutOfRange)
         }
+        Shape::Varint(_) if rule.bound.is_some_and(|bound| value > u64::from(bound)) => {
+            Err(Fault::OutOfRange)
+        }
         Shape::Varint(32) if value > u64::from(u32::MAX) => Err(Fault::OutOfRange),
         _ => Ok(()),
     }

@@ -1,8 +1,9 @@
 //! Capacity: how many bits a record can tell, counted from the rules alone, and the budget.
 //!
 //! A field tells log2 of its domain, its unknown state included. On each axis the alternatives add
-//! their states. A day tells its own fields, ten prints, how many they are and the frame's size;
-//! records are sorted by their bytes, so their order tells nothing.
+//! their states. A day tells its own fields, ten prints, how many they are, the frame's size and
+//! what the header of its batch counts; records are sorted by their bytes, so their order tells
+//! nothing.
 
 use crate::rules::{Alternative, Correlation, FieldRule, Role, Rules, Shape};
 
@@ -28,7 +29,7 @@ pub struct Capacity {
     pub day_report_bits: f64,
     /// The day report alone, correlated with geometry.
     pub day_report_geometry_bits: f64,
-    /// A device's whole day: day report, ten prints, count and size choices.
+    /// A device's whole day: day report, ten prints, count and size choices, counts of the header.
     pub device_day_bits: f64,
 }
 
@@ -56,7 +57,7 @@ impl Capacity {
             print_geometry_bits: record_bits(rules, "PrintReport", is_geometry),
             day_report_bits,
             day_report_geometry_bits: record_bits(rules, "DayReport", is_geometry),
-            device_day_bits: day_report_bits + prints * print_bits + choices,
+            device_day_bits: day_report_bits + prints * print_bits + choices + header_bits(rules),
         }
     }
 
@@ -73,6 +74,12 @@ impl Capacity {
         let over = counts.into_iter().find(|&(_, bits, budget)| bits > budget);
         over.map_or(Ok(()), |(what, bits, budget)| Err(OverBudget { what, bits, budget }))
     }
+}
+
+/// What the bounded integers of a batch's header can tell.
+fn header_bits(rules: &Rules) -> f64 {
+    let header = rules.fields.iter().filter(|field| field.message == "BatchHeader");
+    header.filter_map(|field| field.bound).map(|bound| (f64::from(bound) + 1.0).log2()).sum()
 }
 
 fn is_geometry(rule: &FieldRule) -> bool {

@@ -166,6 +166,8 @@ pub struct FieldRule {
     pub only: Option<Alternative>,
     /// Highest number of items of a list.
     pub max_items: u32,
+    /// Highest number that an envelope's integer may hold; `None` when only its type bounds it.
+    pub bound: Option<u32>,
     /// Its form on the wire.
     pub shape: Shape,
 }

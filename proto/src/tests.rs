@@ -31,6 +31,7 @@ fn batch() -> Batch {
         policy_hash: vec![2; 32],
         contract_hash: contract().hash().to_vec(),
         identity_tag: Vec::new(),
+        dropped: 0,
     };
     let day = DayReport {
         date: 20_778,
@@ -53,7 +54,7 @@ fn the_contract_keeps_its_budget() {
     assert_eq!(shown(capacity.print_geometry_bits), "8.99");
     assert_eq!(shown(capacity.day_report_bits), "101.52");
     assert_eq!(shown(capacity.day_report_geometry_bits), "10.71");
-    assert_eq!(shown(capacity.device_day_bits), "501.40");
+    assert_eq!(shown(capacity.device_day_bits), "509.40");
     assert_eq!(capacity.within_budget(), Ok(()));
 }
 
@@ -131,9 +132,31 @@ fn a_field_without_fitting_options_fails_the_build() {
 }
 
 #[test]
+fn a_bound_stands_on_an_envelopes_integer_only() {
+    let tag = "role: ROLE_ENVELOPE length: 16 correlation";
+    let error = altered(tag, "role: ROLE_ENVELOPE length: 16 max: 3 correlation").unwrap_err();
+    assert!(error.to_string().contains("only a uint32 of an envelope has `max`"), "{error}");
+    let wider = altered("ROLE_ENVELOPE max: 255", "ROLE_ENVELOPE max: 2047").unwrap();
+    assert!(wider.within_budget().unwrap_err().to_string().starts_with("a device's day"));
+}
+
+#[test]
 fn a_canonical_batch_is_decoded_to_what_was_encoded() {
     let bytes = batch().encode_to_vec();
     assert_eq!(contract().decode::<Batch>(&bytes), Ok(batch()));
+}
+
+#[test]
+fn a_header_tells_up_to_255_drops_in_three_bytes() {
+    let telling = |dropped| {
+        let header = BatchHeader { dropped, ..batch().header.unwrap() };
+        Batch { header: Some(header), ..batch() }
+    };
+    for dropped in [0, 1, 127, 128, 255] {
+        let bytes = telling(dropped).encode_to_vec();
+        assert_eq!(contract().decode::<Batch>(&bytes), Ok(telling(dropped)));
+        assert!(bytes.len() <= batch().encode_to_vec().len() + 3);
+    }
 }
 
 /// prost takes a field with options for unpacked unless it says `packed = true`.
@@ -172,6 +195,8 @@ fn each_fault_is_named() {
         batch.prints[0].print_time.as_mut().unwrap().stopped_duration = 2;
     };
     refused(&altered(both), Fault::Contradiction);
+    let dropped = |batch: &mut Batch| batch.header.as_mut().unwrap().dropped = 256;
+    refused(&altered(dropped), Fault::OutOfRange);
     let laser = |batch: &mut Batch| {
         batch.prints[0].laser = Some(PrintLaser { nominal_set_point: 3 });
     };
@@ -227,7 +252,7 @@ fn frames_have_three_sizes_and_zero_padding() {
     assert!(frame::seal(vec![1; 2048], vec![7; 64]).is_err());
 }
 
-/// Ten prints and ten days with every value take 1,547 bytes with the header.
+/// Ten prints and ten days with every value take 1,550 bytes with the header.
 #[test]
 fn every_batch_size_finds_a_frame() {
     for length in 1..=1_600 {

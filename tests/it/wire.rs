@@ -184,6 +184,7 @@ impl Device {
             policy_hash: policy().hash.0.to_vec(),
             contract_hash: contract().hash().to_vec(),
             identity_tag: Vec::new(),
+            dropped: 0,
         };
         Batch { header: Some(header), prints, days: Vec::new() }
     }

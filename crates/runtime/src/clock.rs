@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Day 0.
 const EPOCH: time::Date = time::macros::date!(1970 - 01 - 01);
@@ -97,6 +98,10 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// The present.
     fn now(&self) -> UnixSeconds;
 
+    /// Time since some moment before this process began; grows evenly, also while the host sleeps,
+    /// whatever the wall clock is set to.
+    fn steady(&self) -> Duration;
+
     /// Today's UTC date.
     fn today(&self) -> UtcDate {
         self.now().date()
@@ -121,27 +126,50 @@ impl Clock for SystemClock {
         let since = now.duration_since(std::time::UNIX_EPOCH);
         UnixSeconds(since.map_or(0, |since| since.as_secs()))
     }
+
+    fn steady(&self) -> Duration {
+        let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        // The kernel gives no time before its own start.
+        Duration::try_from(since).unwrap_or_default()
+    }
 }
 
 /// A clock that stands where a test puts it.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    /// Seconds since 1970-01-01 UTC.
+    wall: AtomicU64,
+    /// Milliseconds.
+    steady: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that stands at the given instant.
     pub fn at(now: UnixSeconds) -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(now.0)))
+        Arc::new(Self { wall: AtomicU64::new(now.0), steady: AtomicU64::default() })
     }
 
-    /// Puts it to another instant.
+    /// Puts the wall to another instant: a jump, which the steady clock knows nothing of.
     pub fn set(&self, now: UnixSeconds) {
-        self.0.store(now.0, Ordering::SeqCst);
+        self.wall.store(now.0, Ordering::SeqCst);
+    }
+
+    /// Lets time pass; the wall moves by whole seconds.
+    pub fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let before = self.steady.fetch_add(millis, Ordering::SeqCst);
+        let seconds = before.wrapping_add(millis) / 1000 - before / 1000;
+        self.wall.fetch_add(seconds, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixSeconds {
-        UnixSeconds(self.0.load(Ordering::SeqCst))
+        UnixSeconds(self.wall.load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_millis(self.steady.load(Ordering::SeqCst))
     }
 }
 
@@ -156,5 +184,17 @@ mod tests {
         assert_eq!(date.start().date(), date);
         assert!("2026-02-30".parse::<UtcDate>().is_err());
         assert!("1969-12-31".parse::<UtcDate>().is_err());
+    }
+
+    #[test]
+    fn time_that_passes_moves_both_clocks_and_a_jump_the_wall_alone() {
+        let clock = ManualClock::at(UnixSeconds(100));
+        clock.advance(Duration::from_millis(2500));
+        clock.advance(Duration::from_millis(500));
+        assert_eq!((clock.now(), clock.steady()), (UnixSeconds(103), Duration::from_secs(3)));
+        clock.set(UnixSeconds(7));
+        assert_eq!((clock.now(), clock.steady()), (UnixSeconds(7), Duration::from_secs(3)));
+        let before = SystemClock.steady();
+        assert!(before > Duration::ZERO && SystemClock.steady() >= before);
     }
 }

@@ -293,6 +293,7 @@ pub(super) fn header(identity: &Identity, sequence: u64, identity_tag: Vec<u8>) 
         policy_hash: identity.policy.0.to_vec(),
         contract_hash: contract().hash().to_vec(),
         identity_tag,
+        dropped: 0,
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn read_field(
         necessity: text(policy, "necessity"),
         only: alternative(number(policy, "only")),
         max_items: number(policy, "max_items"),
+        bound: Some(number(policy, "max")).filter(|&max| is_envelope(policy) && max > 0),
         shape: shape(field, number(policy, "length"), places)?,
     };
     complete(field, &rule)?;
@@ -69,8 +70,15 @@ fn complete(field: &FieldDescriptor, rule: &FieldRule) -> Result<(), RuleError> 
         Role::Date => need(rule.shape == Shape::Varint(32), "a date is a uint32"),
         Role::Section => need(matches!(rule.shape, Shape::Message(_)), "a section is a message"),
         Role::Records => need(matches!(rule.shape, Shape::Messages(_)), "records are a list"),
-        Role::Envelope => Ok(()),
+        Role::Envelope => need(
+            rule.bound.is_none() || rule.shape == Shape::Varint(32),
+            "only a uint32 of an envelope has `max`",
+        ),
     }
+}
+
+fn is_envelope(policy: &DynamicMessage) -> bool {
+    role(number(policy, "role")) == Some(Role::Envelope)
 }
 
 fn shape(

@@ -423,6 +423,7 @@ impl World {
             policy_hash: Policy::read(STRICTEST).unwrap().hash.0.to_vec(),
             contract_hash: contract().hash().to_vec(),
             identity_tag: Vec::new(),
+            dropped: 0,
         };
         let batch = Batch { header: Some(header), prints: vec![print], days: Vec::new() };
         let batch = canonical::encode(&batch);

@@ -243,6 +243,7 @@ pub(crate) fn batch(sequence: u64, prints: Vec<PrintReport>) -> Batch {
         policy_hash: policy().hash.0.to_vec(),
         contract_hash: contract().hash().to_vec(),
         identity_tag: Vec::new(),
+        dropped: 0,
     };
     Batch { header: Some(header), prints, days: Vec::new() }
 }

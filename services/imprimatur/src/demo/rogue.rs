@@ -102,6 +102,7 @@ fn batches(policy: Digest, key: &SigningSeed) -> Vec<Vec<u8>> {
             policy_hash: policy.0.to_vec(),
             contract_hash: contract().hash().to_vec(),
             identity_tag: Vec::new(),
+            dropped: 0,
         };
         let print = PrintReport {
             start_date: SystemClock.today().0,
