@@ -6,6 +6,7 @@
 
 pub mod gcode;
 pub mod mqtt;
+pub mod obligations;
 pub mod peers;
 pub mod ports;
 pub mod process;

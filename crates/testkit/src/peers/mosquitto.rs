@@ -89,6 +89,17 @@ impl Mosquitto {
         Ok(())
     }
 
+    /// Ends the broker with SIGKILL; nothing happens when it is stopped already.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub async fn kill(&mut self) -> Result<(), PeerError> {
+        if let Some(process) = self.process.take() {
+            process.kill().await.map_err(|source| run_error("mosquitto", source))?;
+        }
+        Ok(())
+    }
+
     /// Stops the broker if it runs, and starts it on the same port with the same accounts. Sessions
     /// and queued messages are gone: it keeps nothing on disk.
     ///
