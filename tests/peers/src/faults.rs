@@ -35,9 +35,9 @@ pub enum Fault {
 pub struct Outcome {
     /// Times that the fault was done.
     pub times: usize,
-    /// Messages that the peer acknowledged.
+    /// Messages that the peer acknowledged, up to the last fault.
     pub acknowledged: usize,
-    /// Of those, never delivered.
+    /// Messages that it acknowledged and never delivered.
     pub lost: usize,
     /// Delivered more than once.
     pub doubled: usize,
@@ -48,7 +48,6 @@ pub struct Outcome {
 impl Outcome {
     fn add(&mut self, findings: &Findings) {
         let wrong: BTreeSet<_> = findings.altered.union(&findings.foreign).collect();
-        self.acknowledged += findings.acknowledged;
         self.lost += findings.lost.len();
         self.doubled += findings.doubled.len();
         self.wrong += wrong.len();
@@ -74,12 +73,14 @@ pub(crate) async fn kills(
     end(peer, &mut book, times).await
 }
 
-/// What is left is offered until it is answered, and everything is read.
+/// What is left is offered until it is answered, so that whatever was stored without a word comes
+/// twice, and everything is read.
 async fn end(peer: &mut impl Peer, book: &mut Book, times: usize) -> Result<Outcome, RunError> {
+    let acknowledged = book.obligations.acknowledged();
     peer.offer(book, Goal::Settled).await?;
     peer.finish(book).await?;
     peer.kill().await?;
-    let mut outcome = Outcome { times, ..Outcome::default() };
+    let mut outcome = Outcome { times, acknowledged, ..Outcome::default() };
     outcome.add(&book.judge());
     Ok(outcome)
 }
