@@ -2,6 +2,7 @@
 //! request.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use imprimatur_proto::ingest::v1::collector_service_client::CollectorServiceClient;
 use imprimatur_proto::ingest::v1::{
@@ -14,30 +15,27 @@ use tonic::{Code, Status};
 
 use crate::config::{ANSWER_BYTES_MAX, ANSWER_WITHIN, BridgeSettings};
 use crate::error::Lost;
+use crate::link::{Called, Collector};
 
 /// A connected collector.
 #[derive(Clone, Debug)]
-pub(crate) struct Collector(CollectorServiceClient<Channel>);
+pub(crate) struct Connected(CollectorServiceClient<Channel>);
 
-/// What became of a consent event or a rights request.
-#[derive(Debug)]
-pub(crate) enum Called {
-    /// The answer, signed by the collector.
-    Answer(Vec<u8>),
-    /// Refused for good and without an answer: sending it again would change nothing.
-    Refused,
-}
+/// The metadata of a busy collector's status: after how many milliseconds to ask again.
+const RETRY_AFTER: &str = "retry-after-ms";
 
-impl Collector {
+impl Connected {
     /// Connects.
     pub(crate) async fn connect(settings: &BridgeSettings) -> Result<Self, Lost> {
         let channel = settings.collector.connect().await.map_err(Lost::Unreachable)?;
         Ok(Self(CollectorServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)))
     }
+}
 
-    /// The task that carries frames up and verdicts down until the stream ends. `answers` holds a
-    /// window and blocks when full; the collector then waits through HTTP/2 flow control.
-    pub(crate) async fn submit(
+impl Collector for Connected {
+    /// Both channels hold a window. While `answers` is full the collector waits through HTTP/2 flow
+    /// control.
+    async fn submit(
         mut self,
         frames: mpsc::Receiver<SubmitRequest>,
         answers: mpsc::Sender<SubmitResponse>,
@@ -60,14 +58,12 @@ impl Collector {
         }
     }
 
-    /// Records one consent event.
-    pub(crate) async fn record(mut self, event: Vec<u8>) -> Result<Called, Lost> {
+    async fn record(mut self, event: Vec<u8>) -> Result<Called, Lost> {
         let response = self.0.record_consent(timed(RecordConsentRequest { event })).await;
         called(response.map(|response| response.into_inner().receipt))
     }
 
-    /// Exercises one right.
-    pub(crate) async fn exercise(mut self, message: Vec<u8>) -> Result<Called, Lost> {
+    async fn exercise(mut self, message: Vec<u8>) -> Result<Called, Lost> {
         let response = self.0.exercise(timed(ExerciseRequest { message })).await;
         called(response.map(|response| response.into_inner().answer))
     }
@@ -82,19 +78,30 @@ fn timed<T>(message: T) -> tonic::Request<T> {
 fn called(answered: Result<Vec<u8>, Status>) -> Result<Called, Lost> {
     match answered {
         Ok(answer) => Ok(Called::Answer(answer)),
+        Err(status) if is_busy(&status) => Ok(Called::Busy(retry_after(&status))),
         Err(status) if is_outage(&status) => Err(Lost::Collector(Box::new(status))),
         Err(_refusal) => Ok(Called::Refused),
     }
 }
 
-/// Whether a status says something about the collector and not about the message. A status with a
-/// source was made on this side, by a connection that broke.
+/// Whether the collector itself said that it has no time. A status with a source was made on this side,
+/// by a connection that broke.
+fn is_busy(status: &Status) -> bool {
+    status.source().is_none() && status.code() == Code::ResourceExhausted
+}
+
+/// The collector's hint; zero, which becomes the shortest, when it gives none.
+fn retry_after(status: &Status) -> Duration {
+    let hint = status.metadata().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    Duration::from_millis(hint.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Whether a status says something about the collector and not about the message.
 fn is_outage(status: &Status) -> bool {
     status.source().is_some()
         || matches!(
             status.code(),
             Code::Unavailable
-                | Code::ResourceExhausted
                 | Code::DeadlineExceeded
                 | Code::Cancelled
                 | Code::Aborted
@@ -107,8 +114,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_collector_without_time_says_when_it_will_have_some() {
+        let mut status = Status::resource_exhausted("busy");
+        assert_eq!(called(Err(status.clone())).unwrap(), Called::Busy(Duration::ZERO));
+        status.metadata_mut().insert(RETRY_AFTER, "2500".parse().unwrap());
+        assert_eq!(called(Err(status.clone())).unwrap(), Called::Busy(Duration::from_millis(2500)));
+        status.metadata_mut().insert(RETRY_AFTER, "soon".parse().unwrap());
+        assert_eq!(called(Err(status)).unwrap(), Called::Busy(Duration::ZERO));
+        assert_eq!(called(Err(Status::invalid_argument("no"))).unwrap(), Called::Refused);
+    }
+
+    #[test]
     fn only_the_collectors_own_troubles_are_an_outage() {
-        for code in [Code::Unavailable, Code::ResourceExhausted, Code::Unimplemented] {
+        for code in [Code::Unavailable, Code::Cancelled, Code::Unimplemented] {
             assert!(is_outage(&Status::new(code, "")), "{code:?}");
         }
         for code in [Code::InvalidArgument, Code::Unauthenticated, Code::Internal, Code::NotFound] {

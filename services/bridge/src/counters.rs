@@ -55,8 +55,10 @@ counters! {
     /// Consent events and rights requests dropped because the collector refused them without an
     /// answer.
     dropped_refused,
-    /// Rights requests dropped because as many as may be were under way; their agents ask again.
-    dropped_busy,
+    /// Messages answered busy because as many of their kind as may be were under way.
+    busy_window,
+    /// Messages answered busy because the collector said so of itself.
+    busy_collector,
     /// Answers of the collector to nothing that was asked.
     answers_unmatched,
     /// Answers that the broker did not take.
@@ -94,10 +96,6 @@ impl Cell {
 impl Counts {
     /// All messages that were dropped, whatever the reason.
     pub fn dropped(&self) -> u64 {
-        self.dropped_topic
-            + self.dropped_oversize
-            + self.dropped_quality
-            + self.dropped_refused
-            + self.dropped_busy
+        self.dropped_topic + self.dropped_oversize + self.dropped_quality + self.dropped_refused
     }
 }

@@ -5,7 +5,9 @@
 //!   may lose, repeat or reorder, and the agent sends again.
 //! - A message is acknowledged to the broker only after the collector's answer went out before it on
 //!   the same connection, or when it can never be valid; then it is counted and dropped.
-//! - At most a window of messages is under way. While the collector is away nothing is read.
+//! - At most a window of batches is under way, and as many consent events and requests; what comes
+//!   beyond is answered `busy`. While the collector is away nothing is read.
+//! - A broker that would drop messages without a word is refused at the start.
 //! - Subjects, topics and payloads are in no log line.
 //!
 //! Never decodes a frame, never checks consent, never publishes a retained message.
@@ -15,12 +17,13 @@ mod collector;
 pub mod config;
 pub mod counters;
 pub mod error;
+pub mod link;
 mod mqtt;
 mod outage;
-mod session;
+pub mod session;
 pub mod topic;
 
 pub use app::{run, run_counted};
 pub use config::{BridgeSettings, BrokerAddress, Credentials, RawSettings, SettingsError};
 pub use counters::{Counters, Counts};
-pub use error::BridgeError;
+pub use error::{BridgeError, Lost, Poor, Unfit};

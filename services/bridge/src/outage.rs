@@ -6,13 +6,15 @@ use imprimatur_runtime::entropy::Backoff;
 
 use crate::config::BridgeSettings;
 use crate::counters::Counters;
-use crate::error::{Lost, Side};
+use crate::error::{Lost, Poor, Side};
 
 /// What the bridge knows of its two sides.
 #[derive(Debug)]
 pub(crate) struct Outage {
     state: State,
     backoff: Backoff,
+    /// What was warned of last.
+    poor: Vec<Poor>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +29,18 @@ impl Outage {
         Self {
             state: State::Starting,
             backoff: Backoff::new(settings.retry_first, settings.retry_last),
+            poor: Vec::new(),
         }
     }
 
     /// A session has both sides. At the start that is told at once; after an outage it must prove
     /// itself first, or a side that comes and goes would fill the log.
-    pub(crate) fn subscribed(&mut self) {
+    /// What works badly is told when it was not told before.
+    pub(crate) fn subscribed(&mut self, poor: Vec<Poor>) {
+        for one in poor.iter().filter(|one| !self.poor.contains(one)) {
+            tracing::warn!("{one}");
+        }
+        self.poor = poor;
         if self.state == State::Starting {
             self.over();
         }

@@ -45,8 +45,7 @@ pub enum Command {
     #[command(after_help = "Example: imprimatur broker --password-file bridge.password")]
     Broker(Broker),
     /// The bridge alone: MQTT to gRPC, and the answers back.
-    #[command(after_help = "Example: imprimatur bridge --broker 127.0.0.1:1883 --password-file \
-                      bridge.password --collector http://127.0.0.1:50051")]
+    #[command(after_help = BRIDGE_HELP)]
     Bridge(Bridge),
     /// The collector alone: gate, book, lake.
     #[command(after_help = "Example: imprimatur collector --data /var/lib/imprimatur")]
@@ -122,6 +121,21 @@ pub struct Broker {
     pub password_file: PathBuf,
 }
 
+/// What the bridge needs of a broker, and what it says of one that is not fit.
+const BRIDGE_HELP: &str = "\
+Example: imprimatur bridge --broker 127.0.0.1:1883 --password-file bridge.password \
+--collector http://127.0.0.1:50051
+
+The broker must speak MQTT 5, with quality of service 1, shared subscriptions, wildcards, packets of \
+16.5 kB, and room for two windows of messages that wait for one client; the bridge looks at the start, \
+and a broker that would drop messages without a word is refused. In Mosquitto's names: max_qos 1, \
+max_packet_size 32768, max_queued_messages and max_queued_bytes 0 or at least two windows, \
+max_inflight_messages at least one window, retain_available false, and `topic readwrite \
+imprimatur/v1/probe/+` for the account.
+
+SIGTERM: it asks for no more messages, answers what is under way within 3 s, and ends; other bridges of \
+the same share take over.";
+
 /// `imprimatur bridge`.
 #[derive(Debug, Args)]
 pub struct Bridge {
@@ -142,6 +156,10 @@ pub struct Bridge {
     /// swallows part of the batches.
     #[arg(long, default_value = "bridge")]
     pub share: String,
+    /// Batches under way at once, 1 to 1024. The broker may bring twice as many messages; agents whose
+    /// batch comes beyond are told to come again later.
+    #[arg(long, value_name = "BATCHES", default_value_t = 64)]
+    pub window: u16,
 }
 
 /// `imprimatur collector`.

@@ -39,7 +39,8 @@ pub async fn bridge(args: cli::Bridge) -> Result<(), CommandError> {
     let credentials = Credentials::new(args.user, secret(&args.password_file)?)?;
     let settings =
         BridgeSettings::new(BrokerAddress::new(host, port)?, credentials, &args.collector)?
-            .with_share(args.share)?;
+            .with_share(args.share)?
+            .with_window(args.window)?;
     Ok(imprimatur_bridge::run(settings, stop).await?)
 }
 

@@ -37,10 +37,8 @@ pub struct Outcome {
     pub times: usize,
     /// Messages that the peer acknowledged, up to the last fault.
     pub acknowledged: usize,
-    /// Of those, never delivered.
+    /// Messages that it acknowledged and never delivered.
     pub lost: usize,
-    /// Acknowledged after the last fault and never delivered: lost without any.
-    pub lost_later: usize,
     /// Delivered more than once.
     pub doubled: usize,
     /// Delivered with other content, or never issued.
@@ -50,6 +48,7 @@ pub struct Outcome {
 impl Outcome {
     fn add(&mut self, findings: &Findings) {
         let wrong: BTreeSet<_> = findings.altered.union(&findings.foreign).collect();
+        self.lost += findings.lost.len();
         self.doubled += findings.doubled.len();
         self.wrong += wrong.len();
     }
@@ -78,15 +77,11 @@ pub(crate) async fn kills(
 /// twice, and everything is read.
 async fn end(peer: &mut impl Peer, book: &mut Book, times: usize) -> Result<Outcome, RunError> {
     let acknowledged = book.obligations.acknowledged();
-    let later: BTreeSet<u64> = book.obligations.unanswered().collect();
     peer.offer(book, Goal::Settled).await?;
     peer.finish(book).await?;
     peer.kill().await?;
     let mut outcome = Outcome { times, acknowledged, ..Outcome::default() };
-    let findings = book.judge();
-    outcome.lost = findings.lost.difference(&later).count();
-    outcome.lost_later = findings.lost.len() - outcome.lost;
-    outcome.add(&findings);
+    outcome.add(&book.judge());
     Ok(outcome)
 }
 
@@ -139,7 +134,6 @@ pub(crate) fn sum(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
         all.times += one.times;
         all.acknowledged += one.acknowledged;
         all.lost += one.lost;
-        all.lost_later += one.lost_later;
         all.doubled += one.doubled;
         all.wrong += one.wrong;
         all

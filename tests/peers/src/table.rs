@@ -39,10 +39,9 @@ fn cell(line: &Line, fault: Fault) -> String {
         return String::from("setting unknown");
     }
     let Some(outcome) = line.outcome(fault) else { return String::from("not run") };
-    let Outcome { acknowledged, lost, lost_later, doubled, wrong, .. } = outcome;
-    let later = if *lost_later > 0 { format!(" (+{lost_later} later)") } else { String::new() };
+    let Outcome { acknowledged, lost, doubled, wrong, .. } = outcome;
     let wrong = if *wrong > 0 { format!(" / {wrong} WRONG") } else { String::new() };
-    format!("{} / {}{later} / {}{wrong}", number(*acknowledged), number(*lost), number(*doubled))
+    format!("{} / {} / {}{wrong}", number(*acknowledged), number(*lost), number(*doubled))
 }
 
 /// With a comma between thousands.
@@ -59,13 +58,8 @@ mod tests {
 
     #[test]
     fn a_line_shows_what_was_done_and_says_what_was_not() {
-        let outcome = Outcome {
-            times: 20,
-            acknowledged: 9_512,
-            lost: 1_000_001,
-            lost_later: 49,
-            ..Outcome::default()
-        };
+        let outcome =
+            Outcome { times: 20, acknowledged: 9_512, lost: 1_000_001, doubled: 0, wrong: 0 };
         let wrong = Outcome { wrong: 2, ..Outcome::default() };
         let line = Line {
             peer: String::from("Broker 1"),
@@ -78,7 +72,7 @@ mod tests {
         assert!(lines[0].contains("| kill -9 × 20 | power cut |"), "{text}");
         assert_eq!(
             lines[2],
-            "| Broker 1 | none | 9,512 / 1,000,001 (+49 later) / 0 | not run | not run | 0 / 0 / 0 / 2 WRONG |"
+            "| Broker 1 | none | 9,512 / 1,000,001 / 0 | not run | not run | 0 / 0 / 0 / 2 WRONG |"
         );
         assert_eq!(lines[3].matches("setting unknown").count(), 4, "{text}");
     }

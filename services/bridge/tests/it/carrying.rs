@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use mqtt5::broker::config::{StorageBackend, StorageConfig};
 use mqtt5::broker::{BrokerConfig, MqttBroker};
 use rumqttc::v5::mqttbytes::QoS;
 
 use imprimatur_bridge::config::{ANSWER_BYTES_MAX, PAYLOAD_BYTES_MAX, REQUESTS_MAX};
+use imprimatur_bridge::session::{HINT_MAX, HINT_MIN};
 
 use crate::support::{
-    Agent, Bridge, Collector, LARGE, Mood, broker, options, settings, subject, until,
+    Agent, Bridge, Collector, FULL_FOR, LARGE, Mood, broker, options, settings, subject, until,
 };
 
 #[tokio::test]
@@ -64,7 +64,9 @@ async fn requests_have_a_window_of_their_own_and_never_hold_up_a_batch() {
     for number in 0..REQUESTS_MAX + 3 {
         agent.send("request", number.to_string()).await;
     }
-    let counts = bridge.until(|counts| counts.dropped_busy == 3).await;
+    let counts = bridge.until(|counts| counts.busy_window == 3).await;
+    agent.until(|seen| seen.busy.len() == 3).await;
+    assert_eq!(agent.hints(), [HINT_MIN; 3]);
     assert_eq!(counts.requests_forwarded, u64::try_from(REQUESTS_MAX).unwrap());
     agent.send("consent", "no").await;
     agent.send("batch", "layers").await;
@@ -118,7 +120,7 @@ async fn poison_is_counted_and_dropped_and_does_not_stop_the_rest() {
 #[tokio::test]
 async fn what_is_refused_for_good_does_not_come_again() {
     let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Refuse).await);
-    let settings = settings(broker.address(), collector.address).with_window(1).unwrap();
+    let settings = settings(broker.address(), collector.address).with_window(12).unwrap();
     let bridge = Bridge::ready(settings).await;
     let agent = Agent::start(broker.address()).await;
     for _ in 0..3 {
@@ -140,15 +142,41 @@ async fn no_more_than_the_window_is_under_way() {
     for number in 0..20 {
         agent.send("batch", number.to_string()).await;
     }
-    // The broker has them all, the bridge takes four, and in a third of a second not a fifth.
-    agent.until(|seen| seen.taken.len() == 20).await;
-    bridge.until(|counts| counts.batches_forwarded == 4).await;
-    let fifth = bridge.until(|counts| counts.batches_forwarded > 4);
-    assert!(tokio::time::timeout(Duration::from_millis(333), fifth).await.is_err());
+    // Four are under way, the others were sent away at once, and nothing waits in the broker.
+    let counts = bridge.until(|counts| counts.busy_window == 16).await;
+    assert_eq!((counts.batches_forwarded, counts.batches_answered), (4, 0));
+    agent.until(|seen| seen.busy.len() == 16).await;
+    for hint in agent.hints() {
+        assert!((HINT_MIN..=HINT_MAX).contains(&hint), "{hint:?}");
+    }
+    // A consent event finds its own place.
+    agent.send("consent", "no").await;
+    agent.until(|seen| seen.messages == [(agent.topic("receipt"), "receipt of no".into())]).await;
 
     collector.mood.send(Mood::Answer).unwrap();
-    agent.until(|seen| seen.messages.len() == 20).await;
-    assert_eq!(bridge.counts().batches_answered, 20);
+    agent.until(|seen| seen.messages.len() == 5).await;
+    agent.insist("again").await;
+    assert_eq!((bridge.counts().busy_window, bridge.counts().dropped()), (16, 0));
+}
+
+#[tokio::test]
+async fn a_full_collector_sends_agents_away_and_ends_nothing() {
+    let (broker, collector) = (broker(0).await, Collector::start(0, Mood::Full).await);
+    let bridge = Bridge::ready(settings(broker.address(), collector.address)).await;
+    let agent = Agent::start(broker.address()).await;
+    for leaf in ["batch", "consent", "request"] {
+        agent.send(leaf, "early").await;
+    }
+    agent.until(|seen| seen.busy.len() == 3).await;
+    assert_eq!(agent.hints(), [FULL_FOR; 3]);
+    let counts = bridge.until(|counts| counts.busy_collector == 3).await;
+    assert_eq!((counts.batches_answered, counts.dropped(), counts.outages), (0, 0, 0));
+    collector.mood.send(Mood::Answer).unwrap();
+    for leaf in ["batch", "consent", "request"] {
+        agent.send(leaf, "in time").await;
+    }
+    agent.until(|seen| seen.messages.len() == 3).await;
+    assert_eq!(bridge.counts().outages, 0);
 }
 
 #[derive(Clone, Default)]

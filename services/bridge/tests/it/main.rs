@@ -8,6 +8,14 @@ mod broker_rules;
 #[cfg(test)]
 mod carrying;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod poison;
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod stalls;
 #[cfg(test)]
 mod support;

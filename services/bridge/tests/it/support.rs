@@ -13,9 +13,10 @@ use imprimatur_proto::ingest::v1::collector_service_server::{
     CollectorService, CollectorServiceServer,
 };
 use imprimatur_proto::ingest::v1::{
-    ExerciseRequest, ExerciseResponse, RecordConsentRequest, RecordConsentResponse, SubmitRequest,
-    SubmitResponse,
+    Busy, ExerciseRequest, ExerciseResponse, RecordConsentRequest, RecordConsentResponse,
+    SubmitRequest, SubmitResponse,
 };
+use prost::Message as _;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
@@ -75,9 +76,16 @@ pub(crate) enum Mood {
     Wait,
     /// Refuses each consent event and each request for good, without an answer.
     Refuse,
-    /// Has no time.
+    /// Has no time and ends the stream.
     Busy,
+    /// Has no time, and says when it will have some: after [`FULL_FOR`].
+    Full,
 }
+
+/// What a full collector says.
+pub(crate) const FULL_FOR: Duration = Duration::from_millis(2500);
+/// A frame at which the collector breaks off the stream of all.
+pub(crate) const POISON: &[u8] = b"poison";
 
 /// A collector that answers with what it got, on an event loop of its own, so that it can be killed
 /// with all its connections.
@@ -144,12 +152,17 @@ impl CollectorService for Echo {
                 if mood.wait_for(|mood| *mood != Mood::Wait).await.is_err() {
                     return;
                 }
-                let verdict = [b"verdict of ", frame.as_slice()].concat();
-                if answers
-                    .send(Ok(SubmitResponse { request, verdict, retry_after_ms: 0 }))
-                    .await
-                    .is_err()
-                {
+                let full = *mood.borrow() == Mood::Full;
+                let answer = if frame == POISON {
+                    Err(Status::internal("it broke"))
+                } else if full {
+                    let retry_after_ms = u32::try_from(FULL_FOR.as_millis()).unwrap();
+                    Ok(SubmitResponse { request, verdict: vec![], retry_after_ms })
+                } else {
+                    let verdict = [b"verdict of ", frame.as_slice()].concat();
+                    Ok(SubmitResponse { request, verdict, retry_after_ms: 0 })
+                };
+                if answers.send(answer).await.is_err() {
                     return;
                 }
             }
@@ -170,7 +183,7 @@ impl CollectorService for Echo {
     ) -> Result<Response<RecordConsentResponse>, Status> {
         match *self.0.borrow() {
             Mood::Refuse => Err(Status::invalid_argument("no")),
-            Mood::Busy => Err(Status::resource_exhausted("busy")),
+            Mood::Busy | Mood::Full => Err(full()),
             Mood::Answer | Mood::Wait => {
                 let receipt = [b"receipt of ", request.into_inner().event.as_slice()].concat();
                 Ok(Response::new(RecordConsentResponse { receipt }))
@@ -186,7 +199,7 @@ impl CollectorService for Echo {
         let mood = mood.wait_for(|mood| *mood != Mood::Wait).await;
         match mood.map(|mood| *mood) {
             Ok(Mood::Refuse) => Err(Status::invalid_argument("no")),
-            Ok(Mood::Busy) | Err(_) => Err(Status::resource_exhausted("busy")),
+            Ok(Mood::Busy | Mood::Full) | Err(_) => Err(full()),
             Ok(Mood::Answer | Mood::Wait) => {
                 let message = request.into_inner().message;
                 let padding =
@@ -196,6 +209,14 @@ impl CollectorService for Echo {
             }
         }
     }
+}
+
+/// The status of a collector without time.
+fn full() -> Status {
+    let mut status = Status::resource_exhausted("busy");
+    let hint = FULL_FOR.as_millis().to_string().parse().unwrap();
+    status.metadata_mut().insert("retry-after-ms", hint);
+    status
 }
 
 /// A running bridge.
@@ -262,6 +283,8 @@ impl Bridge {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) messages: Vec<(String, String)>,
+    /// Payloads on the topic `busy`; they are not among the messages.
+    pub(crate) busy: Vec<Vec<u8>>,
     pub(crate) retained: usize,
     pub(crate) taken: Vec<PubAckReason>,
     pub(crate) subscribed: Vec<SubscribeReasonCode>,
@@ -315,6 +338,10 @@ impl Agent {
                     Ok(Event::Incoming(Packet::PubAck(ack))) => seen.taken.push(ack.reason),
                     Ok(Event::Incoming(Packet::Publish(message))) => {
                         seen.retained += usize::from(message.retain);
+                        if message.topic.ends_with(b"/busy") && message.payload != "x" {
+                            seen.busy.push(message.payload.to_vec());
+                            continue;
+                        }
                         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                         seen.messages.push((text(&message.topic), text(&message.payload)));
                     }
@@ -355,6 +382,13 @@ impl Agent {
 
     pub(crate) fn seen(&self) -> Seen {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// The hints that it was sent away with.
+    pub(crate) fn hints(&self) -> Vec<Duration> {
+        let seen = self.seen.lock().unwrap();
+        let hint = |bytes: &[u8]| Busy::decode(bytes).unwrap().retry_after_ms;
+        seen.busy.iter().map(|bytes| Duration::from_millis(hint(bytes).into())).collect()
     }
 
     #[track_caller]
