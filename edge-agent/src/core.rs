@@ -7,6 +7,7 @@
 
 mod answer;
 mod consent;
+mod counts;
 mod error;
 mod event;
 mod fingerprint;
@@ -22,6 +23,7 @@ mod record;
 mod rights;
 mod seal;
 mod settings;
+mod spool;
 mod state;
 mod withdraw;
 
@@ -36,6 +38,7 @@ use tokio::sync::watch;
 
 pub use self::answer::{Heard, Ignored};
 pub use self::consent::{CategoryState, Granted, Overview, Withdrawn};
+pub use self::counts::{Counts, RecordCounts};
 pub use self::error::AgentError;
 use self::fingerprint::Fingerprint;
 pub use self::journal::{Line, Noted};
@@ -64,17 +67,6 @@ pub struct Changes {
     pub fault_grants: u64,
     /// Anything that gives the uplink something to say.
     pub news: u64,
-}
-
-/// What went wrong quietly since the start, for the owner's eyes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Counts {
-    /// Answers that were forged or belong to nothing here.
-    pub ignored_answers: u64,
-    /// Batches that the full spool refused.
-    pub refused_by_spool: u64,
-    /// Reports beyond what a date may tell.
-    pub beyond_date: u64,
 }
 
 /// The agent; clones share one store.
@@ -107,7 +99,10 @@ pub(crate) struct Core {
     warned: bool,
     /// Whether the owner was told that the farm's list grants nothing.
     unheeded: bool,
-    counts: Counts,
+    /// Whether the full spool drops: said once.
+    dropping: bool,
+    /// Answers that were forged or belong to nothing here.
+    ignored_answers: u64,
     changes: Changes,
 }
 
@@ -117,8 +112,8 @@ impl Agent {
     /// # Errors
     /// [`AgentError::Store`], with [`crate::store::StoreError::InUse`] when another agent runs.
     pub fn open(settings: AgentSettings, clock: Arc<dyn Clock>) -> Result<Self, AgentError> {
-        let store = Store::open(&settings.data_dir)?;
-        let state = State::load(&store)?;
+        let mut store = Store::open(&settings.data_dir)?;
+        let state = State::load(&mut store)?;
         let mut core = Core {
             settings,
             clock,
@@ -132,7 +127,8 @@ impl Agent {
             requests_rest: UnixSeconds::default(),
             warned: false,
             unheeded: false,
-            counts: Counts::default(),
+            dropping: false,
+            ignored_answers: 0,
             changes: Changes::default(),
         };
         core.settle_in()?;
@@ -298,7 +294,7 @@ impl Agent {
         let reopened = core.stale;
         if reopened {
             core.store.reopen()?;
-            core.state = State::load(&core.store)?;
+            core.state = State::load(&mut core.store)?;
             core.stale = false;
         }
         let owed = core.owed.clone();

@@ -21,7 +21,7 @@
 //! | page | request u64, page u32 | JSON lines of an answer, as they came |
 //! | pending | date u32, kind u8, number u64 | start u64, then a stripped report |
 //! | date | date u32 | prints taken u32, days taken u8 |
-//! | spool | sequence u64 | offered u8 (0 or 1), then the frame |
+//! | spool | sequence u64 | mark, records, checksum, frame: see `core::spool` |
 //! | log | number u64 | JSON: one line of the log |
 
 mod error;

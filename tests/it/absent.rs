@@ -135,7 +135,7 @@ async fn a_full_spool_is_told_and_keeps_what_it_holds() {
     rig.agents.close();
     host.run().await;
     let log = host.ask(&["log"]).await;
-    assert_eq!(log.matches("the spool is full (2048 bytes wait)").count(), 2, "{log}");
+    assert_eq!(log.matches("the spool is full: 1 batches, the oldest").count(), 2, "{log}");
     host.shows("/spool_bytes", &2048.into()).await;
     rig.agents.open();
     let rows = rig.prints(4).await;
@@ -143,7 +143,7 @@ async fn a_full_spool_is_told_and_keeps_what_it_holds() {
     let mut told: Vec<u32> =
         rows.iter().map(|row| values(row)["print_time_completed_duration"]).collect();
     told.sort_unstable();
-    assert_eq!(told, [1, 2, 3, 4], "what was kept is delivered, in full");
+    assert_eq!(told, [3, 4, 5, 6], "the newest are kept and delivered, in full");
     assert_eq!(rig.rows(RecordKind::Print).len(), 4);
     assert_eq!(host.end().await, Some(0));
 }

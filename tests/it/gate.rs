@@ -121,7 +121,7 @@ async fn forged_answers_free_nothing() {
     for (kind, bytes) in forged {
         bridge.publish(&topic(subject, kind), bytes).await;
     }
-    host.until(&["consent", "show"], "/counts/ignored_answers", SOON, |seen| *seen == count).await;
+    host.until(&["consent", "show"], "/ignored_answers", SOON, |seen| *seen == count).await;
     host.shows("/batches_waiting", &2.into()).await;
 
     // The collector's own word frees them.

@@ -7,7 +7,7 @@ use imprimatur_runtime::UnixSeconds;
 use serde_json::Value;
 
 use crate::control::{Reply, Typed};
-use crate::core::{Overview, Preview, RequestLine};
+use crate::core::{Counts, Overview, Preview, RequestLine};
 
 /// Bytes in a line of the hex dump.
 const HEX_LINE: usize = 32;
@@ -169,13 +169,31 @@ fn overview(to: &mut impl Write, value: &Overview) -> io::Result<()> {
         "{} consent events, {} reports and {} batches ({} bytes) wait.",
         value.events_waiting, value.reports_pending, value.batches_waiting, value.spool_bytes
     )?;
-    let counts = value.counts;
+    counts(to, value)
+}
+
+/// What became of everything; each line adds up.
+fn counts(to: &mut impl Write, value: &Overview) -> io::Result<()> {
+    let Counts { collected, beyond_date, sealed, sent, stored, refused, purged, dropped, .. } =
+        value.counts;
+    let of = value.counts.records;
     writeln!(
         to,
-        "Since the start: {} answers ignored, {} batches dropped by a full spool, {} reports \
-         beyond what a date may tell.",
-        counts.ignored_answers, counts.refused_by_spool, counts.beyond_date
-    )
+        "\nOf {sealed} batches {stored} were stored, {refused} refused, {purged} deleted, {dropped} \
+         dropped by a full spool, {} wait; they were sent {sent} times.",
+        value.batches_waiting
+    )?;
+    writeln!(
+        to,
+        "Of {collected} reports {} were stored, {} refused, {} deleted, {} dropped, {} wait; \
+         {beyond_date} were beyond what a date may tell.",
+        of.stored,
+        of.refused,
+        of.purged,
+        of.dropped,
+        of.waiting.saturating_add(u64::try_from(value.reports_pending).unwrap_or(u64::MAX))
+    )?;
+    writeln!(to, "Since the start {} answers were ignored.", value.ignored_answers)
 }
 
 fn preview(to: &mut impl Write, value: &Preview) -> io::Result<()> {

@@ -10,7 +10,9 @@ use imprimatur_proto::ingest::v1::{Outcome, RefusalReason, SignedVerdict, Verdic
 use imprimatur_proto::telemetry::v1::Batch;
 
 use super::consent::next;
-use super::seal::{Contents, of_this_contract, opened, spool_again, spooled, stripped};
+use super::counts::Fate;
+use super::seal::{Contents, of_this_contract, opened, spool_again, stripped};
+use super::spool::{Spooled, unwrap, wrap};
 use super::{AgentError, Core, Noted};
 use crate::store::Space;
 
@@ -60,20 +62,26 @@ impl Core {
         let ours = subject.as_ref() == Some(&verdict.subject);
         let held = self.store.get(Space::Spool, &key)?.filter(|_| ours);
         let Some(value) = held else { return Ok(self.ignore(Ignored::Unmatched)) };
-        let frame = spooled(&value)?.1;
+        let Some(held) = unwrap(verdict.sequence, &value) else {
+            self.purge_damaged()?;
+            return Ok(self.ignore(Ignored::Unmatched));
+        };
+        let frame = held.frame;
         if Digest::try_from(verdict.frame_hash.as_slice()) != Ok(Digest::of(frame)) {
             return Ok(self.ignore(Ignored::Unmatched));
         }
         match (verdict.outcome(), verdict.reason()) {
             (Outcome::Stored, RefusalReason::Unspecified) => {
                 let mut draft = self.draft();
-                draft.free(verdict.sequence, &value);
+                draft.free(verdict.sequence, &value, Fate::Stored, 0);
                 draft.note(Noted::Stored { sequence: verdict.sequence });
                 self.commit(draft)?;
+                self.dropping = false;
                 Ok(Heard::Stored(verdict.sequence))
             }
             (Outcome::Refused, reason) if reason != RefusalReason::Unspecified => {
-                self.refused(&verdict, reason, &value)?;
+                self.refused(&verdict, reason, &value, held)?;
+                self.dropping = false;
                 Ok(Heard::Refused(verdict.sequence, reason))
             }
             _ => Ok(self.ignore(Ignored::Forged)),
@@ -94,19 +102,20 @@ impl Core {
         verdict: &Verdict,
         reason: RefusalReason,
         value: &[u8],
+        held: Spooled<'_>,
     ) -> Result<(), AgentError> {
         let text = reason.as_str_name().trim_start_matches("REFUSAL_REASON_").to_ascii_lowercase();
         tracing::warn!(reason = %text, "the collector refused a batch");
         let noted = Noted::Refused { sequence: verdict.sequence, reason: text };
-        let batch = opened(spooled(value)?.1);
+        let batch = opened(held.frame);
         let older = batch.as_ref().is_ok_and(|batch| !of_this_contract(batch));
         if reason == RefusalReason::ContractUnsupported && !older {
             let mut draft = self.draft();
             draft.note(noted);
             // It is not stored: what is left of it may be told under another number.
-            let frame = spooled(value)?.1;
             let key = verdict.sequence.to_be_bytes();
-            draft.change.put(Space::Spool, &key, &[&[0], frame].concat());
+            let unoffered = wrap(verdict.sequence, false, held.records, held.frame);
+            draft.change.put(Space::Spool, &key, &unoffered);
             let today = draft.now.date();
             if let Some(identity) = &mut draft.state.identity {
                 identity.contract_refused = Some(today);
@@ -126,7 +135,7 @@ impl Core {
                 batch.ok().filter(|_| changes).map(|batch| Contents::of(&batch))
             }
             RefusalReason::NoGrant | RefusalReason::BeforeGrant | RefusalReason::Expired => {
-                stripped(spooled(value)?.1, &named().collect::<Vec<_>>()).unwrap_or(None)
+                stripped(held.frame, &named().collect::<Vec<_>>()).unwrap_or(None)
             }
             _ => None,
         };
@@ -142,7 +151,7 @@ impl Core {
         let Some((mut identity, contents)) = identity.clone().zip(saved) else {
             let mut draft = self.draft();
             draft.state.identity = identity;
-            draft.free(verdict.sequence, value);
+            draft.free(verdict.sequence, value, Fate::Refused, 0);
             draft.note(noted);
             return self.commit(draft);
         };
@@ -151,7 +160,9 @@ impl Core {
         reserved.state.identity = Some(identity.clone());
         self.commit(reserved)?;
         let mut draft = self.draft();
-        draft.free(verdict.sequence, value);
+        draft.free(verdict.sequence, value, Fate::Refused, contents.len());
+        // What is left is a new batch.
+        draft.state.counts.sealed += 1;
         draft.note(noted);
         spool_again(&mut draft, &identity, contents, sequence)?;
         self.commit(draft)?;
@@ -170,7 +181,7 @@ impl Core {
     }
 
     pub(super) fn ignore(&mut self, why: Ignored) -> Heard {
-        self.counts.ignored_answers += 1;
+        self.ignored_answers += 1;
         tracing::debug!(?why, "an answer changed nothing");
         Heard::Ignored(why)
     }

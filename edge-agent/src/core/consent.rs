@@ -94,8 +94,10 @@ pub struct Overview {
     pub batches_waiting: u64,
     /// Their bytes.
     pub spool_bytes: u64,
-    /// What went wrong quietly since the start.
+    /// What became of every record and batch.
     pub counts: Counts,
+    /// Answers since the start that were forged or belong to nothing here.
+    pub ignored_answers: u64,
 }
 
 impl Agent {
@@ -283,7 +285,8 @@ impl Core {
             reports_pending: self.store.scan(Space::Pending, b"")?.len(),
             batches_waiting: self.state.spool_frames,
             spool_bytes: self.state.spool_bytes,
-            counts: self.counts,
+            counts: self.state.counts,
+            ignored_answers: self.ignored_answers,
         })
     }
 

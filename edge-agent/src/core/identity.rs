@@ -59,6 +59,9 @@ pub(super) struct Identity {
     pub(super) next_event: u64,
     /// Number of the next batch.
     pub(super) next_batch: u64,
+    /// Drops of the full spool that no header has told yet.
+    #[serde(default)]
+    pub(super) untold: u64,
     /// Whether the wire has seen this subject: if not, a full withdrawal leaves nothing to say.
     pub(super) offered: bool,
     /// Whether a receipt of a grant is held: no batch is offered before.
@@ -91,6 +94,7 @@ impl Identity {
             policy,
             next_event: 1,
             next_batch: 1,
+            untold: 0,
             offered: false,
             receipted: false,
             valid_until: None,

@@ -115,7 +115,17 @@ pub enum Noted {
         /// Unsent batches and reports.
         purged: u64,
     },
-    /// The spool was full and a batch was not made.
+    /// Batches were damaged in the store and were deleted.
+    Damaged {
+        /// How many.
+        purged: u64,
+    },
+    /// The spool was full and its oldest batches were dropped.
+    Dropped {
+        /// How many.
+        batches: u64,
+    },
+    /// The spool was full and a batch was not made: what versions before this one did.
     SpoolFull {
         /// Bytes in the spool.
         bytes: u64,
@@ -152,6 +162,12 @@ impl Noted {
             Self::Refused { sequence, reason } => format!("batch {sequence} was refused: {reason}"),
             Self::Unreadable { purged } => {
                 format!("{purged} unsent things that this version cannot read were deleted")
+            }
+            Self::Damaged { purged } => {
+                format!("{purged} batches were damaged on this device and were deleted unsent")
+            }
+            Self::Dropped { batches } => {
+                format!("the spool is full: {batches} batches, the oldest, were dropped")
             }
             Self::SpoolFull { bytes } => {
                 format!("a batch was not made: the spool is full ({bytes} bytes wait)")

@@ -9,7 +9,7 @@ use imprimatur_runtime::UtcDate;
 
 use super::event::{Waiting, sign_again};
 use super::identity::{Identity, Retired};
-use super::seal::{size, spooled};
+use super::spool::{frame_bytes, unwrap, wrap};
 use super::state::{Draft, json, number, numbered, read};
 use super::{Agent, AgentError, Core, Heard, Noted};
 use crate::store::{Space, StoreError};
@@ -228,7 +228,8 @@ impl Core {
         if !sends {
             return Ok(Vec::new());
         }
-        let (mut draft, mut chosen, mut marked) = (self.draft(), Vec::new(), false);
+        self.purge_damaged()?;
+        let (mut draft, mut chosen) = (self.draft(), Vec::new());
         for entry in self.store.entries(Space::Spool, b"")? {
             if chosen.len() >= most {
                 break;
@@ -238,18 +239,25 @@ impl Core {
             if in_flight.contains(&sequence) {
                 continue;
             }
-            let (offered, frame) = spooled(&value)?;
-            if !offered {
-                draft.change.put(Space::Spool, &key, &[&[1], frame].concat());
-                draft.note(Noted::Sent { sequence, bytes: size(&value) });
-                marked = true;
+            let Some(held) = unwrap(sequence, &value) else { continue };
+            if !held.offered {
+                let offered = wrap(sequence, true, held.records, held.frame);
+                draft.change.put(Space::Spool, &key, &offered);
+                draft.note(Noted::Sent { sequence, bytes: frame_bytes(&value) });
             }
-            chosen.push(OfferedFrame { sequence, bytes: frame.to_vec() });
+            draft.state.counts.sent += 1;
+            chosen.push(OfferedFrame { sequence, bytes: held.frame.to_vec() });
         }
-        if marked {
-            self.commit(draft)?;
+        if chosen.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(chosen.iter().take_while(|frame| send(frame)).map(|frame| frame.sequence).collect())
+        self.commit(draft)?;
+        let queued: Vec<u64> =
+            chosen.iter().take_while(|frame| send(frame)).map(|frame| frame.sequence).collect();
+        // What the wire did not take was not sent; durable with the next change.
+        let left = u64::try_from(chosen.len().saturating_sub(queued.len())).unwrap_or(0);
+        self.state.counts.sent = self.state.counts.sent.saturating_sub(left);
+        Ok(queued)
     }
 
     /// The event of a subject with a number and these bytes' hash.

@@ -6,7 +6,9 @@ use imprimatur_proto::{canonical, contract};
 use imprimatur_runtime::UtcDate;
 
 use super::record::Pending;
-use super::seal::{Contents, header, opened, spooled};
+use super::seal::{Contents, header, opened};
+use super::spool::unwrap;
+use super::state::number;
 use super::{AgentError, Core};
 use crate::store::Space;
 
@@ -70,8 +72,11 @@ impl Core {
         if self.state.flags.silent() {
             return self.preview_unsent();
         }
-        if let Some(first) = self.store.entries(Space::Spool, b"")?.next() {
-            let bytes = spooled(&first?.1)?.1.to_vec();
+        for entry in self.store.entries(Space::Spool, b"")? {
+            let (key, value) = entry?;
+            // A damaged one never leaves.
+            let Some(held) = unwrap(number("spool key", &key)?, &value) else { continue };
+            let bytes = held.frame.to_vec();
             let rows = rows(&opened(&bytes)?);
             return Ok(Preview { kind: PreviewKind::Next, bytes, rows });
         }
@@ -81,8 +86,9 @@ impl Core {
         let Some((identity, _)) = self.state.identity.as_ref().zip(group.first()) else {
             return Ok(Preview { kind: PreviewKind::Nothing, bytes: Vec::new(), rows: Vec::new() });
         };
-        let contents = self.contents(identity, &group.iter().collect::<Vec<_>>());
-        let header = header(identity, identity.next_batch, contents.tag.clone());
+        let mut contents = self.contents(identity, &group.iter().collect::<Vec<_>>());
+        contents.dropped = self.draft().to_tell();
+        let header = header(identity, identity.next_batch, &contents);
         let batch = contents.batch(Some(header))?;
         let (bytes, rows) = (canonical::encode(&batch), rows(&batch));
         Ok(Preview { kind: PreviewKind::NotSealed, bytes, rows })
@@ -105,7 +111,7 @@ impl Core {
         let so_far = self.so_far.as_ref().map(|(day, _)| day.clone());
         let prints = of(RecordKind::Print).into_iter().collect();
         let days = so_far.or_else(|| of(RecordKind::Day)).into_iter().collect();
-        let batch = Contents { prints, days, tag: Vec::new() }.batch(None)?;
+        let batch = Contents { prints, days, ..Contents::default() }.batch(None)?;
         let (bytes, rows) = (canonical::encode(&batch), rows(&batch));
         let kind = if bytes.is_empty() { PreviewKind::Nothing } else { PreviewKind::NotSent };
         Ok(Preview { kind, bytes, rows })
@@ -130,6 +136,9 @@ fn rows(batch: &Batch) -> Vec<Row> {
                 hex::encode(&header.identity_tag),
                 "computable by your device only",
             );
+        }
+        if header.dropped > 0 {
+            told("dropped", header.dropped.to_string(), "batches that the full spool dropped");
         }
     }
     let prints = batch.prints.iter().map(|print| (RecordKind::Print, canonical::encode(print)));

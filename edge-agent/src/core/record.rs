@@ -56,15 +56,21 @@ impl Core {
             RecordKind::Print => told.prints >= PRINTS_A_DAY,
             RecordKind::Day => told.days > 0 && !self.replaces(date, started)?,
         };
+        let mut draft = self.draft();
+        draft.state.counts.collected += 1;
         if full {
-            self.counts.beyond_date += 1;
+            draft.state.counts.beyond_date += 1;
+            self.commit(draft)?;
             return Ok(Recorded::BeyondDate);
         }
         match kind {
             RecordKind::Print => told.prints += 1,
-            RecordKind::Day => told.days = 1,
+            RecordKind::Day => {
+                // The part of the day that was pending gives way.
+                draft.state.counts.beyond_date += u64::from(told.days);
+                told.days = 1;
+            }
         }
-        let mut draft = self.draft();
         let number = match kind {
             RecordKind::Print => next(&mut draft.state.next_pending),
             RecordKind::Day => 0,

@@ -3,6 +3,8 @@
 //! A batch holds the records of one date, sorted by their bytes. Its number is durable before it is
 //! signed. The agent refuses to sign what its own contract would refuse.
 
+use std::collections::VecDeque;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use imprimatur_consent::{Category, Domain};
 use imprimatur_proto::record::RecordKind;
@@ -12,11 +14,13 @@ use imprimatur_runtime::UtcDate;
 use sha2::Sha256;
 
 use super::consent::next;
+use super::counts::Fate;
 use super::identity::Identity;
 use super::record::Pending;
-use super::state::{Draft, frame_bytes, number};
+use super::spool::{Oldest, unwrap};
+use super::state::{Draft, number};
 use super::{AgentError, Core, Noted};
-use crate::store::{Space, StoreError};
+use crate::store::Space;
 
 /// Records of a kind in one batch: `max_items` of the contract.
 const RECORDS_MAX: usize = 10;
@@ -26,8 +30,8 @@ const RECORDS_MAX: usize = 10;
 pub struct Sealed {
     /// Batches in the spool now that were not before.
     pub batches: u64,
-    /// Batches that the full spool refused; their records are gone.
-    pub refused: u64,
+    /// Batches that the full spool dropped, oldest first; their records are gone.
+    pub dropped: u64,
 }
 
 /// Which pending reports are sealed.
@@ -47,6 +51,8 @@ pub(super) struct Contents {
     pub(super) prints: Vec<Vec<u8>>,
     pub(super) days: Vec<Vec<u8>>,
     pub(super) tag: Vec<u8>,
+    /// Drops that its header tells.
+    pub(super) dropped: u32,
 }
 
 impl Core {
@@ -69,49 +75,65 @@ impl Core {
         self.commit(reserved)?;
 
         let (mut draft, mut sealed) = (self.draft(), Sealed::default());
+        let bound = self.settings.spool_bytes_max;
+        let stored = self.store.entries(Space::Spool, b"")?;
+        let mut oldest = Oldest { stored, added: VecDeque::new() };
         for group in groups {
-            let contents = self.contents(&identity, &group);
-            let frame = sign(&identity, next(&mut sequence), contents)?;
+            let mut contents = self.contents(&identity, &group);
+            contents.dropped = draft.to_tell();
+            let (records, dropped) = (contents.len(), contents.dropped);
+            let number = next(&mut sequence);
+            let frame = sign(&identity, number, contents)?;
             for taken in &group {
                 draft.change.remove(Space::Pending, &taken.key);
             }
             let bytes = u64::try_from(frame.len()).unwrap_or(u64::MAX);
-            let room = self.settings.spool_bytes_max.saturating_sub(draft.state.spool_bytes);
-            if bytes > room {
-                let waiting = draft.state.spool_bytes;
-                draft.note(Noted::SpoolFull { bytes: waiting });
-                sealed.refused += 1;
+            draft.state.counts.sealed += 1;
+            if bytes > bound {
+                draft.dropped_unspooled(records);
+                sealed.dropped += 1;
                 continue;
             }
-            draft.spool(sequence - 1, &frame);
-            draft.note(Noted::Sealed { sequence: sequence - 1, bytes });
+            draft.told(dropped);
+            sealed.dropped += oldest.make_room(&mut draft, bytes, bound)?;
+            let value = draft.spool(number, &frame, records);
+            oldest.added.push_back((number, value));
+            draft.note(Noted::Sealed { sequence: number, bytes });
             sealed.batches += 1;
         }
-        self.commit(draft)?;
-        self.counts.refused_by_spool += sealed.refused;
-        if sealed.refused > 0 {
-            tracing::warn!(
-                batches = sealed.refused,
-                spool_bytes = self.state.spool_bytes,
-                "the spool is full: new batches were dropped; reach the collector or raise \
-                 `spool_bytes_max`"
-            );
+        if sealed.dropped > 0 {
+            draft.note(Noted::Dropped { batches: sealed.dropped });
         }
+        self.commit(draft)?;
+        self.say_dropped(sealed.dropped);
         self.changes.news += u64::from(sealed.batches > 0);
         Ok(sealed)
+    }
+
+    /// One line for any number of drops in a row.
+    fn say_dropped(&mut self, batches: u64) {
+        if batches > 0 && !std::mem::replace(&mut self.dropping, true) {
+            tracing::warn!(
+                batches,
+                spool_bytes = self.state.spool_bytes,
+                "the spool is full: the oldest batches are dropped, and the collector is told how \
+                 many; reach the collector or raise `spool_bytes_max`"
+            );
+        }
     }
 
     /// Seals frames of another contract, made before an update, again under this one. An offered
     /// frame waits for its verdict, because it may be stored; what cannot be read is deleted.
     pub(super) fn adopt(&mut self) -> Result<(), AgentError> {
+        self.purge_damaged()?;
         let Some(mut identity) = self.state.identity.clone() else { return Ok(()) };
         let (mut again, mut gone) = (Vec::new(), Vec::new());
         for (key, value) in self.store.scan(Space::Spool, b"")? {
             let sequence = number("spool key", &key)?;
-            let (offered, frame) = spooled(&value)?;
-            match opened(frame) {
+            let Some(held) = unwrap(sequence, &value) else { continue };
+            match opened(held.frame) {
                 Err(_other_contract) => gone.push((sequence, value)),
-                Ok(batch) if !offered && !of_this_contract(&batch) => {
+                Ok(batch) if !held.offered && !of_this_contract(&batch) => {
                     again.push((sequence, Contents::of(&batch), value));
                 }
                 Ok(_) => {}
@@ -136,13 +158,14 @@ impl Core {
         let mut draft = self.draft();
         let purged = u64::try_from(gone.len() + unread.len()).unwrap_or(u64::MAX);
         for (number, value) in gone {
-            draft.free(number, &value);
+            draft.free(number, &value, Fate::Purged, 0);
         }
         for key in unread {
             draft.change.remove(Space::Pending, &key);
+            draft.state.counts.records.purged += 1;
         }
         for (number, contents, value) in again {
-            draft.free(number, &value);
+            draft.free(number, &value, Fate::Again, contents.len());
             spool_again(&mut draft, &identity, contents, next(&mut sequence))?;
         }
         if purged > 0 {
@@ -172,6 +195,7 @@ impl Core {
             prints: of(RecordKind::Print),
             days: of(RecordKind::Day),
             tag: if tagged { self.identity_tag(identity) } else { Vec::new() },
+            dropped: 0,
         }
     }
 
@@ -207,6 +231,7 @@ impl Core {
                 }
             }
         }
+        draft.state.counts.records.purged += purged;
         Ok(purged)
     }
 }
@@ -223,15 +248,20 @@ pub(super) fn strip_frame(
     gone: &[Category],
     sequence: &mut u64,
 ) -> Result<u64, AgentError> {
-    let (offered, frame) = spooled(value)?;
-    let kept = match stripped(frame, gone) {
-        Ok(None) => return Ok(0),
-        Ok(Some(kept)) => Some(kept),
+    let place = number("spool key", key)?;
+    let held = unwrap(place, value);
+    let kept = match held.map(|held| stripped(held.frame, gone)) {
+        Some(Ok(None)) => return Ok(0),
+        Some(Ok(Some(kept))) => Some(kept),
         // Nobody can say what is in it, so it may hold what is withdrawn.
-        Err(_other_contract) => None,
+        Some(Err(_)) | None => None,
     };
-    draft.free(number("spool key", key)?, value);
-    let Some(kept) = kept.filter(|kept| !offered && !kept.empty()) else { return Ok(1) };
+    let offered = held.is_none_or(|held| held.offered);
+    let Some(kept) = kept.filter(|kept| !offered && !kept.empty()) else {
+        draft.free(place, value, Fate::Purged, 0);
+        return Ok(1);
+    };
+    draft.free(place, value, Fate::Again, kept.len());
     spool_again(draft, identity, kept, next(sequence))?;
     Ok(0)
 }
@@ -243,8 +273,9 @@ pub(super) fn spool_again(
     contents: Contents,
     sequence: u64,
 ) -> Result<(), AgentError> {
+    let records = contents.len();
     let frame = sign(identity, sequence, contents)?;
-    draft.spool(sequence, &frame);
+    draft.spool(sequence, &frame, records);
     let bytes = u64::try_from(frame.len()).unwrap_or(u64::MAX);
     draft.note(Noted::Sealed { sequence, bytes });
     Ok(())
@@ -263,11 +294,17 @@ impl Contents {
             prints: batch.prints.iter().map(canonical::encode).collect(),
             days: batch.days.iter().map(canonical::encode).collect(),
             tag: batch.header.as_ref().map(|h| h.identity_tag.clone()).unwrap_or_default(),
+            dropped: batch.header.as_ref().map_or(0, |header| header.dropped),
         }
     }
 
     pub(super) fn empty(&self) -> bool {
-        self.prints.is_empty() && self.days.is_empty()
+        self.len() == 0
+    }
+
+    /// How many records it holds.
+    pub(super) fn len(&self) -> u64 {
+        u64::try_from(self.prints.len() + self.days.len()).unwrap_or(u64::MAX)
     }
 
     /// Puts the records into the one order that the contract allows.
@@ -286,20 +323,20 @@ impl Contents {
 }
 
 /// The header of a batch.
-pub(super) fn header(identity: &Identity, sequence: u64, identity_tag: Vec<u8>) -> BatchHeader {
+pub(super) fn header(identity: &Identity, sequence: u64, contents: &Contents) -> BatchHeader {
     BatchHeader {
         subject: identity.subject().0.to_vec(),
         sequence,
         policy_hash: identity.policy.0.to_vec(),
         contract_hash: contract().hash().to_vec(),
-        identity_tag,
-        dropped: 0,
+        identity_tag: contents.tag.clone(),
+        dropped: contents.dropped,
     }
 }
 
 /// Builds, checks, signs and pads a batch whose number is durable.
 fn sign(identity: &Identity, sequence: u64, contents: Contents) -> Result<Vec<u8>, AgentError> {
-    let header = header(identity, sequence, contents.tag.clone());
+    let header = header(identity, sequence, &contents);
     let batch = canonical::encode(&contents.batch(Some(header))?);
     contract().decode::<Batch>(&batch).map_err(AgentError::Batch)?;
     let signature = identity.key().sign(Domain::Batch, &batch);
@@ -321,17 +358,6 @@ fn groups(pending: &[Pending]) -> Vec<Vec<&Pending>> {
         groups.extend(prints.into_iter().zip(days).map(|(prints, days)| [prints, days].concat()));
     }
     groups
-}
-
-/// Whether a spooled frame was offered, and the frame.
-pub(super) fn spooled(value: &[u8]) -> Result<(bool, &[u8]), StoreError> {
-    let (&offered, frame) = value.split_first().ok_or(StoreError::Unreadable("spooled frame"))?;
-    Ok((offered != 0, frame))
-}
-
-/// The bytes of a spooled frame.
-pub(super) fn size(value: &[u8]) -> u64 {
-    frame_bytes(value)
 }
 
 fn strip(
@@ -365,7 +391,8 @@ pub(super) fn stripped(frame: &[u8], gone: &[Category]) -> Result<Option<Content
     for day in &batch.days {
         contents.days.extend(keep(RecordKind::Day, canonical::encode(day))?);
     }
-    contents.tag = batch.header.map(|header| header.identity_tag).unwrap_or_default();
+    let header = batch.header.unwrap_or_default();
+    (contents.tag, contents.dropped) = (header.identity_tag, header.dropped);
     if gone.contains(&Category::Identity) && !contents.tag.is_empty() {
         contents.tag.clear();
         changed = true;

@@ -7,16 +7,20 @@ use std::collections::BTreeMap;
 use imprimatur_consent::{Category, Flag, SubjectId};
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
+use super::counts::Counts;
 use super::event::Waiting;
 use super::identity::Identity;
 use super::journal::{self, Noted};
 use super::mandate::Applied;
 use super::receipt::SeenLog;
+use super::spool::{self, frame_bytes};
 use crate::store::{Change, Space, Store, StoreError};
 
-/// Form of what this version writes. A grant of form 1 says neither language nor method, which no
+/// Form of what this version writes. Form 2 had no counts and no checksums in the spool, and is
+/// brought to form 3 when it is opened. A grant of form 1 says neither language nor method, which no
 /// collector takes any more, so it is not read.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
+const FORM_BEFORE: u32 = 2;
 
 /// Retired keys and receipts that are kept for each agent.
 const KEPT_MAX: usize = 256;
@@ -93,6 +97,9 @@ pub(super) struct State {
     pub(super) mandate: Option<Applied>,
     /// Whether deleted bytes are to be removed from sled's file.
     pub(super) rebuild: bool,
+    /// What became of everything.
+    #[serde(default)]
+    pub(super) counts: Counts,
     pub(super) next_pending: u64,
     pub(super) next_line: u64,
     pub(super) next_request: u64,
@@ -114,6 +121,7 @@ impl Default for State {
             doubt: false,
             mandate: None,
             rebuild: false,
+            counts: Counts::default(),
             next_pending: 0,
             next_line: 0,
             next_request: 1,
@@ -135,16 +143,16 @@ fn first_form() -> u32 {
 }
 
 impl State {
-    /// Reads the state.
+    /// Reads the state; brings a store of the form before this one to this one.
     ///
     /// # Errors
     /// [`StoreError::unusable`] ones: nothing may be collected or said from this store.
-    pub(super) fn load(store: &Store) -> Result<Self, StoreError> {
+    pub(super) fn load(store: &mut Store) -> Result<Self, StoreError> {
         let mut state = match store.get(Space::State, b"")? {
             None => Self::default(),
             Some(bytes) => {
                 let Formed { form } = read("state", &bytes)?;
-                if form != FORM {
+                if ![FORM_BEFORE, FORM].contains(&form) {
                     return Err(StoreError::Version(form));
                 }
                 read("state", &bytes)?
@@ -153,6 +161,12 @@ impl State {
         if state.commits < store.tally() {
             return Err(StoreError::Lost);
         }
+        if state.form == FORM_BEFORE {
+            let mut change = Change::default();
+            state.form = FORM;
+            spool::upgrade(store, &mut state, &mut change)?;
+            state.write(store, change)?;
+        }
         for entry in store.entries(Space::Spool, b"")? {
             state.spool_bytes += frame_bytes(&entry?.1);
             state.spool_frames += 1;
@@ -160,15 +174,17 @@ impl State {
         Ok(state)
     }
 
+    /// Makes a change durable together with this state.
+    fn write(&mut self, store: &mut Store, mut change: Change) -> Result<(), StoreError> {
+        self.commits += 1;
+        change.put(Space::State, b"", &json(self));
+        store.commit(change, self.commits)
+    }
+
     /// Size of the newest log that was proven.
     pub(super) fn seen_log_size(&self) -> u64 {
         self.log.as_ref().map_or(0, |log| log.size)
     }
-}
-
-/// The bytes of a spooled frame without its mark.
-pub(super) fn frame_bytes(value: &[u8]) -> u64 {
-    u64::try_from(value.len().saturating_sub(1)).unwrap_or(u64::MAX)
 }
 
 /// The key of what belongs to a subject and a number.
@@ -217,20 +233,6 @@ impl Draft {
         self.change.put(Space::Outbox, &numbered(subject, event.sequence), &json(event));
     }
 
-    pub(super) fn spool(&mut self, sequence: u64, frame: &[u8]) {
-        let value = [&[0], frame].concat();
-        self.state.spool_bytes += frame_bytes(&value);
-        self.state.spool_frames += 1;
-        self.change.put(Space::Spool, &sequence.to_be_bytes(), &value);
-    }
-
-    /// Drops a frame whose stored value is given.
-    pub(super) fn free(&mut self, sequence: u64, value: &[u8]) {
-        self.state.spool_bytes = self.state.spool_bytes.saturating_sub(frame_bytes(value));
-        self.state.spool_frames = self.state.spool_frames.saturating_sub(1);
-        self.change.remove(Space::Spool, &sequence.to_be_bytes());
-    }
-
     /// Puts a value that few of its kind surround; the first of too many goes.
     pub(super) fn keep(
         &mut self,
@@ -258,22 +260,29 @@ impl Draft {
         Ok(())
     }
 
-    /// Drops a whole space.
+    /// Drops a whole space; counts what of it was to be told.
     pub(super) fn purge(&mut self, store: &Store, space: Space) -> Result<(), StoreError> {
+        let mut entries = 0;
         for (key, _) in store.scan(space, b"")? {
             self.change.remove(space, &key);
+            entries += 1;
         }
-        if space == Space::Spool {
-            (self.state.spool_bytes, self.state.spool_frames) = (0, 0);
+        let State { spool_bytes, spool_frames, counts, .. } = &mut self.state;
+        match space {
+            Space::Spool => {
+                counts.purged += std::mem::take(spool_frames);
+                counts.records.purged += std::mem::take(&mut counts.records.waiting);
+                *spool_bytes = 0;
+            }
+            Space::Pending => counts.records.purged += entries,
+            _ => {}
         }
         Ok(())
     }
 
     /// Makes it durable; gives the state that is in force then.
     pub(super) fn commit(mut self, store: &mut Store) -> Result<State, StoreError> {
-        self.state.commits += 1;
-        self.change.put(Space::State, b"", &json(&self.state));
-        store.commit(self.change, self.state.commits)?;
+        self.state.write(store, self.change)?;
         Ok(self.state)
     }
 }

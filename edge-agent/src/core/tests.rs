@@ -6,6 +6,7 @@ mod grants;
 mod hardware;
 mod receipts;
 mod rights;
+mod spool;
 mod unusable;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -257,7 +258,7 @@ impl Room {
     fn spool(&self) -> BTreeMap<u64, Vec<u8>> {
         let entries = self.agent.lock().store.scan(Space::Spool, b"").unwrap();
         let frame = |(key, value): (Vec<u8>, Vec<u8>)| {
-            (u64::from_be_bytes(key.try_into().unwrap()), value[1..].to_vec())
+            (u64::from_be_bytes(key.try_into().unwrap()), value[6..].to_vec())
         };
         entries.into_iter().map(frame).collect()
     }
@@ -424,7 +425,7 @@ fn only_the_collectors_word_on_these_bytes_frees_a_frame() {
     signed.signature = room.collector.key.sign(Domain::Verdict, &signed.verdict);
     let other = room.agent.on_verdict(&canonical::encode(&signed)).unwrap();
     assert_eq!(other, Heard::Ignored(Ignored::Unmatched));
-    assert_eq!((room.spool().len(), room.agent.show().unwrap().counts.ignored_answers), (1, 3));
+    assert_eq!((room.spool().len(), room.agent.show().unwrap().ignored_answers), (1, 3));
     assert_eq!(room.agent.on_verdict(&stored).unwrap(), Heard::Stored(1));
     assert!(room.spool().is_empty());
     assert_eq!(room.agent.on_verdict(&stored).unwrap(), Heard::Ignored(Ignored::Unmatched));
@@ -740,11 +741,14 @@ fn of_two_parts_of_a_day_the_one_that_began_first_is_told() {
 }
 
 /// Puts a frame into the spool that was sealed under another contract or cannot be read.
-fn smuggle(room: &Room, sequence: u64, offered: u8, frame: &[u8]) {
+fn smuggle(room: &Room, sequence: u64, offered: bool, frame: &[u8]) {
     let mut agent = room.agent.lock();
     let mut draft = agent.draft();
-    draft.spool(sequence, frame);
-    draft.change.put(Space::Spool, &sequence.to_be_bytes(), &[&[offered], frame].concat());
+    draft.spool(sequence, frame, 1);
+    draft.state.counts.sealed += 1;
+    draft.state.counts.collected += 1;
+    let value = super::spool::wrap(sequence, offered, 1, frame);
+    draft.change.put(Space::Spool, &sequence.to_be_bytes(), &value);
     agent.commit(draft).unwrap();
 }
 
@@ -765,9 +769,9 @@ fn after_an_update_what_can_be_read_is_sealed_again_and_the_rest_goes() {
     room.print();
     room.agent.seal_all().unwrap();
     let (fresh, sent) = (older(&room, 901), older(&room, 902));
-    smuggle(&room, 901, 0, &fresh);
-    smuggle(&room, 902, 1, &sent);
-    smuggle(&room, 903, 1, &[9; 512]);
+    smuggle(&room, 901, false, &fresh);
+    smuggle(&room, 902, true, &sent);
+    smuggle(&room, 903, true, &[9; 512]);
     let room = room.restart();
     assert_eq!(room.spool().keys().copied().collect::<Vec<_>>(), [1, 2, 902]);
     let [old, again] = [1, 2].map(|number| batch(&room.spool()[&number]));
@@ -785,7 +789,7 @@ fn after_an_update_what_can_be_read_is_sealed_again_and_the_rest_goes() {
 #[test]
 fn a_frame_that_cannot_be_read_goes_with_a_withdrawal_of_a_part() {
     let room = Room::granted(&[Category::Status, Category::PrintTime]);
-    smuggle(&room, 1, 0, &[9; 512]);
+    smuggle(&room, 1, false, &[9; 512]);
     let gone = room.agent.withdraw(Some(&[Category::PrintTime])).unwrap();
     assert_eq!(gone, Withdrawn::Part(vec![Category::PrintTime]));
     assert!(room.spool().is_empty());
@@ -855,21 +859,6 @@ fn the_preview_shows_the_day_so_far_and_stores_nothing_of_it() {
     assert_eq!(rig.agent.seal_all().unwrap().batches, 0, "nothing of it is stored");
     rig.agent.show_so_far(None, since);
     assert_eq!(rig.agent.preview().unwrap().kind, PreviewKind::Nothing);
-}
-
-#[test]
-fn a_full_spool_refuses_the_new_and_keeps_the_old() {
-    let room = Room::with_spool(1024);
-    room.agent.grant(&[Category::Status], None).unwrap();
-    for _ in 0..3 {
-        room.print();
-        room.agent.seal_all().unwrap();
-    }
-    assert_eq!(room.spool().keys().copied().collect::<Vec<_>>(), [1, 2]);
-    let overview = room.agent.show().unwrap();
-    assert_eq!((overview.counts.refused_by_spool, overview.spool_bytes), (1, 1024));
-    let full = |line: &Line| matches!(line.noted, Noted::SpoolFull { bytes: 1024 });
-    assert!(room.agent.log().unwrap().iter().any(full));
 }
 
 #[test]
@@ -960,6 +949,20 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Every batch and every record is accounted for, here and in the store.
+#[track_caller]
+fn reconciled(room: &Room) -> Overview {
+    let overview = room.agent.show().unwrap();
+    let pending = u64::try_from(overview.reports_pending).unwrap();
+    let held = room.spool();
+    assert_eq!(overview.batches_waiting, u64::try_from(held.len()).unwrap());
+    let records = held.values().filter_map(|frame| seal::opened(frame).ok());
+    let records = records.map(|batch| super::spool::records(&batch)).sum::<u64>();
+    assert_eq!(overview.counts.records.waiting, records);
+    assert!(overview.counts.reconciles(overview.batches_waiting, pending), "{overview:?}");
+    overview
+}
+
 /// What must hold after each operation, from the outside of the decisions.
 #[derive(Default)]
 struct Model {
@@ -995,6 +998,7 @@ impl Model {
         if self.granted.is_empty() {
             assert!(room.spool().is_empty() && room.agent.lock().state.identity.is_none());
         }
+        reconciled(room);
         let flags = room.agent.show().unwrap().categories;
         for state in flags {
             assert_eq!(state.flag == Flag::Granted, self.granted.contains(&state.category));
@@ -1174,14 +1178,18 @@ impl Model {
 
 proptest! {
     #[test]
-    fn whatever_happens_only_what_is_granted_waits(ops in proptest::collection::vec(op(), 1..40)) {
-        let (mut room, mut model) = (Room::new(), Model::default());
+    fn whatever_happens_only_what_is_granted_waits(
+        ops in proptest::collection::vec(op(), 1..40),
+        spool_bytes_max in prop_oneof![Just(SPOOL_BYTES_MAX), Just(1024), Just(256)],
+    ) {
+        let (mut room, mut model) = (Room::with_spool(spool_bytes_max), Model::default());
         for op in &ops {
             room = model.apply(room, op);
             model.check(&room);
         }
         let bytes = room.spool().values().map(|frame| u64::try_from(frame.len()).unwrap()).sum::<u64>();
         prop_assert_eq!(room.agent.show().unwrap().spool_bytes, bytes);
+        prop_assert!(bytes <= spool_bytes_max);
         model.settle(&room);
     }
 }

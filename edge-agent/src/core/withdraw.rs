@@ -9,7 +9,7 @@ use super::mandate::Applied;
 use super::principal;
 use super::seal::strip_frame;
 use super::state::{Draft, State, json, numbered, read};
-use super::{Agent, AgentError, Core, Noted};
+use super::{Agent, AgentError, Core, Counts, Noted};
 use crate::store::Space;
 
 impl Agent {
@@ -163,10 +163,12 @@ impl Core {
         if let Some(identity) = &identity {
             self.retire(&mut draft, identity, Decided::Transferred)?;
         }
-        let State { flags, asked, mandate, rebuild, .. } = &mut draft.state;
+        let State { flags, asked, mandate, rebuild, counts, .. } = &mut draft.state;
         flags.0.clear();
         asked.clear();
         (*mandate, *rebuild) = (mandate.take().map(Applied::spent), true);
+        // How much the owner before printed is not for the next one to see.
+        *counts = Counts::default();
         draft.note(why);
         self.commit(draft)?;
         self.talk = None;

@@ -27,7 +27,7 @@ fn disbelieved(alter: impl FnOnce(&mut Receipt), why: Ignored) {
     alter(&mut bad);
     assert_eq!(room.hear(&bad), Heard::Ignored(why));
     let overview = room.agent.show().unwrap();
-    assert!(overview.doubt && overview.counts.ignored_answers == 1);
+    assert!(overview.doubt && overview.ignored_answers == 1);
     assert!(room.offered().is_empty(), "a batch leaves in doubt");
     let room = room.restart();
     assert!(room.agent.show().unwrap().doubt && room.agent.errand().unwrap().is_none());

@@ -56,7 +56,7 @@ fn an_untouched_store_opens_with_what_it_held() {
 fn a_half_written_store_is_refused() {
     let cut = after(|folder| {
         let mut bytes = fs::read(db(folder)).unwrap();
-        let last = bytes.windows(8).rposition(|part| part == b"\"form\":2").unwrap();
+        let last = bytes.windows(8).rposition(|part| part == b"\"form\":3").unwrap();
         bytes.truncate(last + 20);
         fs::write(db(folder), bytes).unwrap();
     });
@@ -176,9 +176,9 @@ fn a_state_of_another_version_or_form_is_refused() {
             other => panic!("{other:?}"),
         }
     };
-    assert!(written(b"{\"form\":3}").contains("form 3"));
+    assert!(written(b"{\"form\":4}").contains("form 4"));
     assert!(written(b"{\"flags\":{}}").contains("form 1"), "before forms had numbers");
-    assert!(written(b"{\"form\":2,\"flags\":7}").contains("cannot be read"));
+    assert!(written(b"{\"form\":3,\"flags\":7}").contains("cannot be read"));
     assert!(written(b"garbage").contains("cannot be read"));
 }
 
