@@ -153,7 +153,7 @@ pub struct SourceLine {
 #[serde(tag = "answer", content = "value", rename_all = "snake_case")]
 pub enum Reply {
     /// To [`Request::Show`].
-    Overview(Overview),
+    Overview(Box<Overview>),
     /// To [`Request::Grant`].
     Granted {
         /// What is granted that was not.
@@ -206,7 +206,7 @@ impl Request {
 
     fn done(self, agent: &Agent, sources: &[SourceLine]) -> Result<Reply, AgentError> {
         Ok(match self {
-            Self::Show {} => Reply::Overview(agent.show()?),
+            Self::Show {} => Reply::Overview(Box::new(agent.show()?)),
             Self::Asked { categories } => {
                 agent.asked(&categories)?;
                 Reply::Done {}

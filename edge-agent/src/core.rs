@@ -95,15 +95,21 @@ pub(crate) struct Core {
     talk: Option<Talk>,
     /// Until when other things come before rights requests that nobody answers.
     requests_rest: UnixSeconds,
-    /// Whether the owner was warned of the collector's log.
-    warned: bool,
-    /// Whether the owner was told that the farm's list grants nothing.
-    unheeded: bool,
-    /// Whether the full spool drops: said once.
-    dropping: bool,
+    told: Told,
     /// Answers that were forged or belong to nothing here.
     ignored_answers: u64,
     changes: Changes,
+}
+
+/// What the owner was told, each once.
+#[derive(Debug, Default)]
+struct Told {
+    /// That the collector's log is not to be believed.
+    doubt: bool,
+    /// That the farm's list grants nothing.
+    unheeded: bool,
+    /// That the full spool drops.
+    dropping: bool,
 }
 
 impl Agent {
@@ -125,9 +131,7 @@ impl Agent {
             so_far: None,
             talk: None,
             requests_rest: UnixSeconds::default(),
-            warned: false,
-            unheeded: false,
-            dropping: false,
+            told: Told::default(),
             ignored_answers: 0,
             changes: Changes::default(),
         };

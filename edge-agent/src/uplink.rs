@@ -3,7 +3,10 @@
 //! Keeps true: no connection and no name resolved without an errand; consent events and the owner's
 //! requests are answered before a batch leaves; a frame is freed by a verdict, never by a PUBACK; at most `window` frames
 //! wait for verdicts; a withdrawal cuts the connection, so that what is queued in it is not sent.
-//! A broker or collector that does not answer costs one log line and a growing, jittered wait.
+//! A frame is sent again when its verdict is late, never before, and each time after a longer wait:
+//! over the same connection while others are answered, over a new one when nobody answers. A broker
+//! or collector that does not answer, that is busy, or that nobody carries to, costs one log line
+//! and a growing, jittered wait, which only a withdrawal cuts short.
 //! Never decides what may be said: that is [`crate::core`].
 //!
 //! ```text
@@ -12,20 +15,28 @@
 
 mod asking;
 mod link;
+mod sending;
+pub mod wire;
 
 use std::time::Duration;
 
-use imprimatur_runtime::entropy::Backoff;
+use imprimatur_proto::contract;
+use imprimatur_proto::ingest::v1::Busy;
+use imprimatur_runtime::entropy::{Backoff, jitter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use self::link::{Answer, Link, LinkError, Topic};
+use self::wire::{Answer, Dial, Topic, Wire, WireError};
 use crate::core::{Agent, AgentError, Changes, Errand, Heard, Ignored, Says};
 use crate::told::chain;
 
 /// How long nothing happens before a look whether a new day allows what the old one did not.
 const LOOK_EVERY: Duration = Duration::from_mins(10);
+
+/// Shortest and longest wait that a busy collector may ask for: the answer is not signed.
+const BUSY_FIRST: Duration = Duration::from_secs(1);
+const BUSY_LAST: Duration = Duration::from_mins(10);
 
 /// Where the broker is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +52,7 @@ pub struct Broker {
 pub struct UplinkSettings {
     /// Where the broker is.
     pub broker: Broker,
-    /// How long an answer may take before everything is sent again over a new connection.
+    /// How long an answer may take before what it answers is sent again.
     pub answer_within: Duration,
     /// How long a connection without an errand stays.
     pub idle: Duration,
@@ -54,12 +65,13 @@ pub struct UplinkSettings {
 }
 
 impl UplinkSettings {
-    /// The settings of an agent in the field: 20 s for an answer, 3 s idle, 8 frames, waits from
+    /// The settings of an agent in the field: 10 s for an answer (a collector that is there takes
+    /// milliseconds, and says so when it is busy), 3 s idle, 8 frames, waits from
     /// 1 s to 5 minutes.
     pub fn new(broker: Broker) -> Self {
         Self {
             broker,
-            answer_within: Duration::from_secs(20),
+            answer_within: Duration::from_secs(10),
             idle: Duration::from_secs(3),
             window: 8,
             wait_first: Duration::from_secs(1),
@@ -69,19 +81,19 @@ impl UplinkSettings {
 }
 
 /// What the uplink is doing; a state owns its connection.
-enum State {
+enum State<W> {
     /// Nothing to say, or not yet.
     Silent { not_before: Option<Instant> },
     /// There is something to say.
     Connecting(Errand),
     /// Consent events go out, one at a time.
-    Announcing(Errand, Link),
+    Announcing(Errand, W),
     /// A rights request goes out, step by step.
-    Asking(Errand, Link),
+    Asking(Errand, W),
     /// Frames go out.
-    Sending(Errand, Link),
+    Sending(Errand, W),
     /// All is said; the next thing to say may come at once.
-    Draining(Errand, Link),
+    Draining(Errand, W),
     /// The end.
     Stopped,
 }
@@ -96,26 +108,47 @@ enum Left {
     News,
     /// Time is up.
     Late,
+    /// The collector is busy: when to come again.
+    Busy(Duration),
+    /// Nobody carries what is published to the collector.
+    Nobody,
     /// The connection ended.
-    Broken(LinkError),
+    Broken(WireError),
 }
 
-struct Uplink {
+struct Uplink<D> {
+    dial: D,
     agent: Agent,
     settings: UplinkSettings,
     stop: CancellationToken,
     changes: watch::Receiver<Changes>,
     withdrawals: u64,
+    /// Waits between connections that could not be opened.
+    dialling: Backoff,
+    /// Waits between connections over which nobody answered.
     backoff: Backoff,
     warned: bool,
 }
 
-/// Says what the agent has to say until `stop` is cancelled. Any number may run in one process.
+/// Says what the agent has to say over MQTT until `stop` is cancelled. Any number may run in one
+/// process.
 pub async fn run(agent: Agent, settings: UplinkSettings, stop: CancellationToken) {
+    run_over(settings.broker.clone(), agent, settings, stop).await;
+}
+
+/// [`run`] over any wire. All waiting is tokio's and all randomness [`imprimatur_runtime::entropy`]'s.
+pub async fn run_over<D: Dial>(
+    dial: D,
+    agent: Agent,
+    settings: UplinkSettings,
+    stop: CancellationToken,
+) {
     let mut changes = agent.changes();
     let withdrawals = changes.borrow_and_update().withdrawals;
     let backoff = Backoff::new(settings.wait_first, settings.wait_last);
-    let mut uplink = Uplink { agent, settings, stop, changes, withdrawals, backoff, warned: false };
+    let (dialling, warned) = (backoff, false);
+    let mut uplink =
+        Uplink { dial, agent, settings, stop, changes, withdrawals, dialling, backoff, warned };
     let mut state = State::Silent { not_before: None };
     loop {
         state = match state {
@@ -130,11 +163,12 @@ pub async fn run(agent: Agent, settings: UplinkSettings, stop: CancellationToken
     }
 }
 
-impl Uplink {
-    async fn silent(&mut self, not_before: Option<Instant>) -> State {
+impl<D: Dial> Uplink<D> {
+    async fn silent(&mut self, not_before: Option<Instant>) -> State<D::Wire> {
         if let Some(until) = not_before {
             tokio::select! {
                 () = self.stop.cancelled() => return State::Stopped,
+                () = withdrawn(&mut self.changes, self.withdrawals) => {}
                 () = sleep_until(until) => {}
             }
         }
@@ -153,9 +187,9 @@ impl Uplink {
         }
     }
 
-    async fn connecting(&mut self, errand: Errand) -> State {
+    async fn connecting(&mut self, errand: Errand) -> State<D::Wire> {
         let opened = {
-            let open = Link::open(&self.settings.broker, errand.subject);
+            let open = self.dial.open(errand.subject);
             let (stop, within) = (self.stop.clone(), self.settings.answer_within);
             tokio::select! {
                 () = stop.cancelled() => return State::Stopped,
@@ -165,16 +199,17 @@ impl Uplink {
         };
         match opened {
             None => State::Silent { not_before: None },
-            Some(Err(_elapsed)) => self.failed("the broker does not answer", None),
-            Some(Ok(Err(error))) => self.failed("the broker cannot be used", Some(&error)),
+            Some(Err(_elapsed)) => self.unreached("the broker does not answer", None),
+            Some(Ok(Err(error))) => self.unreached("the broker cannot be used", Some(&error)),
             Some(Ok(Ok(link))) => {
+                self.dialling.reset();
                 self.agent.begin_talk();
                 saying(errand, link)
             }
         }
     }
 
-    async fn announcing(&mut self, errand: Errand, mut link: Link) -> State {
+    async fn announcing(&mut self, errand: Errand, mut link: D::Wire) -> State<D::Wire> {
         let queue = |event: &crate::core::OfferedEvent| link.publish(Topic::Consent, &event.bytes);
         match self.agent.offer_event(&errand, queue) {
             Err(error) => return self.store_failed(&error),
@@ -213,48 +248,12 @@ impl Uplink {
             Answer::Receipt(bytes) => self.agent.on_receipt(bytes),
             Answer::Verdict(bytes) => self.agent.on_verdict(bytes),
             Answer::Rights(bytes) => self.agent.on_answer(bytes),
+            // These end a connection where they are heard, if it waits for anything.
+            Answer::Busy(_) | Answer::Nobody => Ok(Heard::Ignored(Ignored::Unmatched)),
         }
     }
 
-    async fn sending(&mut self, errand: Errand, mut link: Link) -> State {
-        let mut in_flight: Vec<(u64, Instant)> = Vec::new();
-        let mut said = Said::Nothing;
-        loop {
-            let held: Vec<u64> = in_flight.iter().map(|(sequence, _)| *sequence).collect();
-            let room = self.settings.window.saturating_sub(held.len());
-            let queue =
-                |frame: &crate::core::OfferedFrame| link.publish(Topic::Batch, &frame.bytes);
-            let queued = match self.agent.offer_frames(&errand, &held, room, queue) {
-                Ok(queued) => queued,
-                Err(error) => return self.store_failed(&error),
-            };
-            let until = Instant::now() + self.settings.answer_within;
-            in_flight.extend(queued.into_iter().map(|sequence| (sequence, until)));
-            let Some(first) = in_flight.iter().map(|(_, until)| *until).min() else {
-                return self.turn(errand, link, said).await;
-            };
-            match self.hear(&mut link, first).await {
-                Ok(Answer::Verdict(bytes)) => match self.agent.on_verdict(&bytes) {
-                    Err(error) => return self.store_failed(&error),
-                    Ok(Heard::Stored(number) | Heard::Refused(number, _)) => {
-                        in_flight.retain(|(sequence, _)| *sequence != number);
-                        said = Said::Something;
-                        self.answered();
-                    }
-                    Ok(_) => {}
-                },
-                Ok(other) => {
-                    if let Err(error) = self.take(&other) {
-                        return self.store_failed(&error);
-                    }
-                }
-                Err(Left::News) => {}
-                Err(left) => return self.leave(left, link).await,
-            }
-        }
-    }
-
-    async fn draining(&mut self, errand: Errand, mut link: Link) -> State {
+    async fn draining(&mut self, errand: Errand, mut link: D::Wire) -> State<D::Wire> {
         let until = Instant::now() + self.settings.idle;
         loop {
             match self.hear(&mut link, until).await {
@@ -268,6 +267,8 @@ impl Uplink {
                     Ok(Some(_)) => return self.turn(errand, link, Said::Something).await,
                     Err(error) => return self.store_failed(&error),
                 },
+                // What has its answer does not wait for another.
+                Err(Left::Busy(_) | Left::Nobody) => {}
                 Err(Left::Late | Left::Broken(_)) => {
                     link.close().await;
                     return State::Silent { not_before: None };
@@ -278,7 +279,7 @@ impl Uplink {
     }
 
     /// The next state of a connection, by what is left to say.
-    async fn turn(&mut self, errand: Errand, link: Link, said: Said) -> State {
+    async fn turn(&mut self, errand: Errand, link: D::Wire, said: Said) -> State<D::Wire> {
         match self.agent.errand() {
             Err(error) => self.store_failed(&error),
             Ok(Some(next)) if next == errand && said == Said::Nothing => {
@@ -298,7 +299,7 @@ impl Uplink {
     }
 
     /// The next answer, or why none came.
-    async fn hear(&mut self, link: &mut Link, until: Instant) -> Result<Answer, Left> {
+    async fn hear(&mut self, link: &mut D::Wire, until: Instant) -> Result<Answer, Left> {
         if self.changes.borrow().withdrawals != self.withdrawals {
             return Err(Left::Withdrawn);
         }
@@ -315,12 +316,14 @@ impl Uplink {
             heard = timeout_at(until, link.next()) => match heard {
                 Err(_elapsed) => Err(Left::Late),
                 Ok(Err(error)) => Err(Left::Broken(error)),
+                Ok(Ok(Answer::Nobody)) => Err(Left::Nobody),
+                Ok(Ok(Answer::Busy(bytes))) => Err(busy(&bytes)),
                 Ok(Ok(answer)) => Ok(answer),
             },
         }
     }
 
-    async fn leave(&mut self, left: Left, link: Link) -> State {
+    async fn leave(&mut self, left: Left, link: D::Wire) -> State<D::Wire> {
         match left {
             Left::Stop => {
                 link.close().await;
@@ -329,6 +332,11 @@ impl Uplink {
             // Dropped, not closed: a close would send what is queued before it.
             Left::Withdrawn | Left::News => State::Silent { not_before: None },
             Left::Late => self.failed("the collector does not answer", None),
+            Left::Nobody => self.failed("the broker reaches no collector", None),
+            Left::Busy(wait) => {
+                link.close().await;
+                self.complain("the collector is busy", None, wait)
+            }
             Left::Broken(error) => self.failed("the connection to the broker ended", Some(&error)),
         }
     }
@@ -345,13 +353,27 @@ impl Uplink {
         }
     }
 
-    fn store_failed(&mut self, error: &AgentError) -> State {
+    fn store_failed(&mut self, error: &AgentError) -> State<D::Wire> {
         self.failed("the store failed", Some(error))
     }
 
-    /// One line for any number of failures in a row, and a wait.
-    fn failed(&mut self, what: &str, error: Option<&dyn std::error::Error>) -> State {
+    fn failed(&mut self, what: &str, error: Option<&dyn std::error::Error>) -> State<D::Wire> {
         let wait = self.backoff.wait();
+        self.complain(what, error, wait)
+    }
+
+    fn unreached(&mut self, what: &str, error: Option<&dyn std::error::Error>) -> State<D::Wire> {
+        let wait = self.dialling.wait();
+        self.complain(what, error, wait)
+    }
+
+    /// One line for any number of failures in a row, and a wait.
+    fn complain(
+        &mut self,
+        what: &str,
+        error: Option<&dyn std::error::Error>,
+        wait: Duration,
+    ) -> State<D::Wire> {
         let cause = error.map(chain).unwrap_or_default();
         if std::mem::replace(&mut self.warned, true) {
             tracing::debug!(cause, wait_ms = wait.as_millis(), "{what}");
@@ -362,8 +384,16 @@ impl Uplink {
     }
 }
 
+/// How long a busy collector asks to be left alone, within bounds, and up to half of that more, so
+/// that many agents do not come back at once.
+fn busy(bytes: &[u8]) -> Left {
+    let told = contract().decode::<Busy>(bytes).unwrap_or_default().retry_after_ms;
+    let wait = Duration::from_millis(u64::from(told)).clamp(BUSY_FIRST, BUSY_LAST);
+    Left::Busy(wait + wait.saturating_sub(jitter(wait)))
+}
+
 /// The state that says what an errand is for.
-fn saying(errand: Errand, link: Link) -> State {
+fn saying<W>(errand: Errand, link: W) -> State<W> {
     match errand.says {
         Says::Event => State::Announcing(errand, link),
         Says::Request => State::Asking(errand, link),

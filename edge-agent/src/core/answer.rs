@@ -76,12 +76,12 @@ impl Core {
                 draft.free(verdict.sequence, &value, Fate::Stored, 0);
                 draft.note(Noted::Stored { sequence: verdict.sequence });
                 self.commit(draft)?;
-                self.dropping = false;
+                self.told.dropping = false;
                 Ok(Heard::Stored(verdict.sequence))
             }
             (Outcome::Refused, reason) if reason != RefusalReason::Unspecified => {
                 self.refused(&verdict, reason, &value, held)?;
-                self.dropping = false;
+                self.told.dropping = false;
                 Ok(Heard::Refused(verdict.sequence, reason))
             }
             _ => Ok(self.ignore(Ignored::Forged)),

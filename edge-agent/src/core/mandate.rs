@@ -89,14 +89,14 @@ impl Core {
             Some(Ok(listed)) => listed,
             None => return Ok(self.to_end(applied)),
             Some(Err(why)) => {
-                if applied.as_ref().is_none_or(|applied| applied.live) && !self.unheeded {
-                    self.unheeded = true;
+                if applied.as_ref().is_none_or(|applied| applied.live) && !self.told.unheeded {
+                    self.told.unheeded = true;
                     tracing::warn!(why = %crate::told::chain(&why), "the farm's list grants nothing");
                 }
                 return Ok(self.to_end(applied));
             }
         };
-        self.unheeded = false;
+        self.told.unheeded = false;
         let same = applied.as_ref().filter(|applied| applied.hash == signed.hash);
         let wanted = match same {
             Some(applied) if applied.live => return Ok(Vec::new()),

@@ -83,7 +83,7 @@ impl Core {
         mut event: Waiting,
         why: Ignored,
     ) -> Result<(), AgentError> {
-        if !std::mem::replace(&mut self.warned, true) {
+        if !std::mem::replace(&mut self.told.doubt, true) {
             tracing::warn!(
                 ?why,
                 "the collector's log is not the one that this agent has seen before, or does not \
@@ -146,7 +146,7 @@ impl Core {
         }
         self.ends(&mut draft, subject, event.sequence)?;
         self.commit(draft)?;
-        self.warned = false;
+        self.told.doubt = false;
         self.changes.news += 1;
         Ok(())
     }

@@ -112,7 +112,7 @@ impl Core {
 
     /// One line for any number of drops in a row.
     fn say_dropped(&mut self, batches: u64) {
-        if batches > 0 && !std::mem::replace(&mut self.dropping, true) {
+        if batches > 0 && !std::mem::replace(&mut self.told.dropping, true) {
             tracing::warn!(
                 batches,
                 spool_bytes = self.state.spool_bytes,

@@ -2,12 +2,12 @@
 
 use tokio::time::Instant;
 
-use super::link::{Answer, Link, Topic};
+use super::wire::{Answer, Dial, Topic, Wire as _};
 use super::{Left, Said, State, Uplink};
 use crate::core::{Errand, Heard};
 
-impl Uplink {
-    pub(super) async fn asking(&mut self, errand: Errand, mut link: Link) -> State {
+impl<D: Dial> Uplink<D> {
+    pub(super) async fn asking(&mut self, errand: Errand, mut link: D::Wire) -> State<D::Wire> {
         loop {
             let queue = |message: &[u8]| link.publish(Topic::Request, message);
             match self.agent.offer_request(&errand, queue) {
@@ -36,7 +36,7 @@ impl Uplink {
                     }
                     Err(Left::News) => {}
                     Err(left) => {
-                        if matches!(left, Left::Late) {
+                        if matches!(left, Left::Late | Left::Nobody | Left::Busy(_)) {
                             self.agent.put_off_requests();
                         }
                         return self.leave(left, link).await;

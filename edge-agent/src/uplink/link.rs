@@ -5,19 +5,23 @@
 //! event loop each time. Its own task polls, so that no poll is cancelled half-way; dropping the
 //! link ends the task and with it the connection and whatever was queued.
 
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
 use imprimatur_consent::SubjectId;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Filter, Packet, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::mqttbytes::v5::{
+    ConnectProperties, Filter, Packet, PubAckReason, SubscribeReasonCode,
+};
+use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
 use super::Broker;
+use super::wire::{Answer, Dial, Topic, Wire, WireError};
 
 /// Largest packet taken, bytes. The answer with a page of 8 KiB is below 9 KiB, a receipt with the
 /// longest proofs below 6 KiB; rumqttc's default is 10 KiB.
@@ -32,46 +36,18 @@ const PACKETS_MAX: usize = 64;
 /// How long a good-bye may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// A connection that cannot be used. Drop it; everything is in the spool.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LinkError {
-    /// The network, the broker's refusal, or broken protocol.
-    #[error("the connection failed")]
-    Connection(#[source] Box<ConnectionError>),
-    /// The broker does not let this agent hear its answers.
-    #[error("the broker refused the subscription: check its access rules")]
-    Subscription,
-    /// The connection ended.
-    #[error("the connection ended")]
-    Ended,
-}
+impl Dial for Broker {
+    type Wire = Link;
 
-/// What an agent publishes to.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Topic {
-    /// Consent events.
-    Consent,
-    /// Batches.
-    Batch,
-    /// Rights requests.
-    Request,
-}
-
-/// What an agent hears.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// On the topic of receipts.
-    Receipt(Bytes),
-    /// On the topic of verdicts.
-    Verdict(Bytes),
-    /// On the topic of answers to rights requests.
-    Rights(Bytes),
+    fn open(&self, subject: SubjectId) -> impl Future<Output = Result<Link, WireError>> {
+        Link::open(self, subject)
+    }
 }
 
 /// An open connection.
-pub(super) struct Link {
+pub struct Link {
     client: AsyncClient,
-    packets: mpsc::Receiver<Result<Packet, LinkError>>,
+    packets: mpsc::Receiver<Result<Packet, WireError>>,
     pump: JoinHandle<()>,
     subject: SubjectId,
 }
@@ -84,7 +60,7 @@ impl Drop for Link {
 
 impl Link {
     /// Connects and subscribes to the subject's answers.
-    pub(super) async fn open(broker: &Broker, subject: SubjectId) -> Result<Self, LinkError> {
+    async fn open(broker: &Broker, subject: SubjectId) -> Result<Self, WireError> {
         let mut options = MqttOptions::new(subject.to_string(), broker.host.clone(), broker.port);
         options.set_clean_start(true);
         options.set_keep_alive(Duration::from_secs(30));
@@ -100,22 +76,31 @@ impl Link {
         let mut link = Self { client, packets, pump, subject };
         // A refusal to connect is an error of the connection.
         while !matches!(link.packet().await?, Packet::ConnAck(_)) {}
-        let heard = ["receipt", "verdict", "answer"].map(|kind| Filter {
+        let heard = ["receipt", "verdict", "answer", "busy"].map(|kind| Filter {
             path: link.topic(kind),
             qos: QoS::AtLeastOnce,
             ..Filter::default()
         });
-        link.client.try_subscribe_many(heard).map_err(|_full| LinkError::Ended)?;
+        link.client.try_subscribe_many(heard).map_err(|_full| WireError::Ended)?;
         loop {
             let Packet::SubAck(ack) = link.packet().await? else { continue };
             let granted = |code| matches!(code, &SubscribeReasonCode::Success(_));
             let all = ack.return_codes.iter().all(granted);
-            return if all { Ok(link) } else { Err(LinkError::Subscription) };
+            return if all { Ok(link) } else { Err(WireError::Subscription) };
         }
     }
 
-    /// Queues a message; false when the queue is full or the connection ended.
-    pub(super) fn publish(&self, topic: Topic, bytes: &[u8]) -> bool {
+    async fn packet(&mut self) -> Result<Packet, WireError> {
+        self.packets.recv().await.unwrap_or(Err(WireError::Ended))
+    }
+
+    fn topic(&self, kind: &str) -> String {
+        format!("imprimatur/v1/{}/{kind}", self.subject)
+    }
+}
+
+impl Wire for Link {
+    fn publish(&mut self, topic: Topic, bytes: &[u8]) -> bool {
         let topic = self.topic(match topic {
             Topic::Consent => "consent",
             Topic::Batch => "batch",
@@ -125,24 +110,32 @@ impl Link {
         self.client.try_publish(topic, QoS::AtLeastOnce, false, bytes).is_ok()
     }
 
-    /// The next answer. Packets that are none are passed over. Safe to cancel.
-    pub(super) async fn next(&mut self) -> Result<Answer, LinkError> {
+    /// Packets that are no answers are passed over.
+    async fn next(&mut self) -> Result<Answer, WireError> {
         loop {
-            let Packet::Publish(message) = self.packet().await? else { continue };
-            if message.topic == self.topic("receipt") {
-                return Ok(Answer::Receipt(message.payload));
-            }
-            if message.topic == self.topic("verdict") {
-                return Ok(Answer::Verdict(message.payload));
-            }
-            if message.topic == self.topic("answer") {
-                return Ok(Answer::Rights(message.payload));
+            let message = match self.packet().await? {
+                Packet::PubAck(ack) if ack.reason == PubAckReason::NoMatchingSubscribers => {
+                    return Ok(Answer::Nobody);
+                }
+                Packet::Publish(message) => message,
+                _ => continue,
+            };
+            let answers: [(&str, fn(Bytes) -> Answer); 4] = [
+                ("receipt", Answer::Receipt),
+                ("verdict", Answer::Verdict),
+                ("answer", Answer::Rights),
+                ("busy", Answer::Busy),
+            ];
+            for (kind, answer) in answers {
+                if message.topic == self.topic(kind) {
+                    return Ok(answer(message.payload));
+                }
             }
         }
     }
 
-    /// Says good-bye; what is queued is sent before, within a second.
-    pub(super) async fn close(mut self) {
+    /// What is queued is sent before, within a second.
+    async fn close(mut self) {
         if self.client.try_disconnect().is_ok() {
             let ended = async { while self.packets.recv().await.is_some_and(|p| p.is_ok()) {} };
             if tokio::time::timeout(CLOSE_WITHIN, ended).await.is_err() {
@@ -150,24 +143,16 @@ impl Link {
             }
         }
     }
-
-    async fn packet(&mut self) -> Result<Packet, LinkError> {
-        self.packets.recv().await.unwrap_or(Err(LinkError::Ended))
-    }
-
-    fn topic(&self, kind: &str) -> String {
-        format!("imprimatur/v1/{}/{kind}", self.subject)
-    }
 }
 
 /// Polls until the connection ends; never connects a second time.
-async fn pump(mut events: EventLoop, into: mpsc::Sender<Result<Packet, LinkError>>) {
+async fn pump(mut events: EventLoop, into: mpsc::Sender<Result<Packet, WireError>>) {
     loop {
         let packet = match events.poll().await {
             Ok(Event::Incoming(packet)) => Ok(packet),
-            Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => Err(LinkError::Ended),
+            Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => Err(WireError::Ended),
             Ok(Event::Outgoing(_)) => continue,
-            Err(error) => Err(LinkError::Connection(Box::new(error))),
+            Err(error) => Err(WireError::Connection(Box::new(error))),
         };
         let last = packet.is_err();
         if into.send(packet).await.is_err() || last {
