@@ -11,6 +11,7 @@ mod counts;
 mod error;
 mod event;
 mod fingerprint;
+mod fresh;
 mod hexed;
 mod identity;
 mod journal;

@@ -120,6 +120,11 @@ pub enum Noted {
         /// How many.
         purged: u64,
     },
+    /// Batches that could not be sent any more were deleted.
+    Stale {
+        /// How many.
+        purged: u64,
+    },
     /// The spool was full and its oldest batches were dropped.
     Dropped {
         /// How many.
@@ -166,6 +171,9 @@ impl Noted {
             Self::Damaged { purged } => {
                 format!("{purged} batches were damaged on this device and were deleted unsent")
             }
+            Self::Stale { purged } => format!(
+                "{purged} batches that waited too long or are not covered any more were deleted"
+            ),
             Self::Dropped { batches } => {
                 format!("the spool is full: {batches} batches, the oldest, were dropped")
             }

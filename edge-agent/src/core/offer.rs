@@ -228,7 +228,7 @@ impl Core {
         if !sends {
             return Ok(Vec::new());
         }
-        self.purge_damaged()?;
+        self.freshen(in_flight, most)?;
         let (mut draft, mut chosen) = (self.draft(), Vec::new());
         for entry in self.store.entries(Space::Spool, b"")? {
             if chosen.len() >= most {

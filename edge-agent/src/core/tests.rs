@@ -7,6 +7,7 @@ mod hardware;
 mod receipts;
 mod rights;
 mod spool;
+mod stale;
 mod unusable;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -99,6 +99,9 @@ impl Link {
     }
 }
 
+/// Name of a topic that is heard, and what comes over it.
+type Kind = (&'static str, fn(Bytes) -> Answer);
+
 impl Wire for Link {
     fn publish(&mut self, topic: Topic, bytes: &[u8]) -> bool {
         let topic = self.topic(match topic {
@@ -120,7 +123,7 @@ impl Wire for Link {
                 Packet::Publish(message) => message,
                 _ => continue,
             };
-            let answers: [(&str, fn(Bytes) -> Answer); 4] = [
+            let answers: [Kind; 4] = [
                 ("receipt", Answer::Receipt),
                 ("verdict", Answer::Verdict),
                 ("answer", Answer::Rights),

@@ -1,5 +1,7 @@
 //! Tests of the uplink over real sockets, against a small broker that answers as a collector.
 
+mod scripted;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +13,8 @@ use imprimatur_proto::ingest::v1::RefusalReason;
 use imprimatur_runtime::{Clock as _, UnixSeconds};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Connect, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode,
+    ConnAck, Connect, ConnectReturnCode, Packet, PubAck, PubAckReason, Publish, SubAck,
+    SubscribeReasonCode,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +38,8 @@ struct Wire {
     seen: Arc<Mutex<Seen>>,
     /// Whether verdicts and answers are given; receipts always are.
     judges: Arc<AtomicBool>,
+    /// Whether the broker says that nobody hears batches.
+    empty: Arc<AtomicBool>,
 }
 
 impl Wire {
@@ -47,18 +52,20 @@ impl Wire {
         let port = listener.local_addr().unwrap().port();
         let (seen, judges) = (Arc::<Mutex<Seen>>::default(), Arc::new(AtomicBool::new(true)));
         let (into, judge) = (Arc::clone(&seen), Arc::clone(&judges));
+        let empty = Arc::new(AtomicBool::new(false));
+        let nobody = Arc::clone(&empty);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (into, judge) = (Arc::clone(&into), Arc::clone(&judge));
-                let collector = collector.clone();
+                let (collector, nobody) = (collector.clone(), Arc::clone(&nobody));
                 tokio::spawn(async move {
                     into.lock().unwrap().open += 1;
-                    serve(stream, &into, &judge, &collector).await;
+                    serve(stream, &into, [&judge, &nobody], &collector).await;
                     into.lock().unwrap().open -= 1;
                 });
             }
         });
-        Self { port, seen, judges }
+        Self { port, seen, judges, empty }
     }
 
     fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
@@ -74,7 +81,7 @@ impl Wire {
 async fn serve(
     mut stream: TcpStream,
     seen: &Mutex<Seen>,
-    judges: &AtomicBool,
+    [judges, empty]: [&AtomicBool; 2],
     collector: &Collector,
 ) {
     let mut buffer = BytesMut::new();
@@ -107,21 +114,37 @@ async fn serve(
                 replies.push(Packet::SubAck(SubAck { pkid, return_codes, properties: None }));
             }
             Packet::Publish(publish) => {
-                replies.push(Packet::PubAck(PubAck::new(publish.pkid, None)));
+                let mut ack = PubAck::new(publish.pkid, None);
+                if empty.load(Ordering::SeqCst) {
+                    ack.reason = PubAckReason::NoMatchingSubscribers;
+                    replies.push(Packet::PubAck(ack));
+                    seen.lock().unwrap().published.push(publish);
+                    continue_with(&mut stream, replies).await;
+                    continue;
+                }
+                replies.push(Packet::PubAck(ack));
                 replies.extend(answer(collector, &publish, judges.load(Ordering::SeqCst)));
                 seen.lock().unwrap().published.push(publish);
             }
             Packet::Disconnect(_) => return,
             _ => {}
         }
-        for reply in replies {
-            let mut out = BytesMut::new();
-            reply.write(&mut out, None).unwrap();
-            if stream.write_all(&out).await.is_err() {
-                return;
-            }
+        if !continue_with(&mut stream, replies).await {
+            return;
         }
     }
+}
+
+/// Writes packets; false when the other side is gone.
+async fn continue_with(stream: &mut TcpStream, replies: Vec<Packet>) -> bool {
+    for reply in replies {
+        let mut out = BytesMut::new();
+        reply.write(&mut out, None).unwrap();
+        if stream.write_all(&out).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 fn answer(collector: &Collector, publish: &Publish, judges: bool) -> Option<Packet> {
@@ -220,7 +243,8 @@ async fn what_was_previewed_is_what_travels_and_then_the_line_goes_silent() {
             assert!(properties.max_packet_size.is_some() && properties.user_properties.is_empty());
         }
         let at = |kind| format!("imprimatur/v1/{subject}/{kind}");
-        assert!(seen.subscribed.contains(&at("verdict")) && seen.subscribed.len() % 3 == 0);
+        assert!(seen.subscribed.contains(&at("verdict")) && seen.subscribed.contains(&at("busy")));
+        assert_eq!(seen.subscribed.len() % 4, 0);
         for publish in &seen.published {
             assert!(publish.qos == QoS::AtLeastOnce && !publish.retain);
             assert!(publish.topic == at("batch") || publish.topic == at("consent"));
@@ -333,4 +357,26 @@ async fn requests_that_nobody_answers_do_not_hold_up_batches() {
     until("the answer", || outcome() == RequestOutcome::Done).await;
     until("the verdict", || waiting(&room) == 0).await;
     running.end().await;
+}
+
+#[tokio::test]
+async fn when_the_broker_reaches_nobody_the_line_is_left_at_once() {
+    let room = Room::granted(&[Category::Status]);
+    let wire = Wire::start(&room.collector).await;
+    wire.empty.store(true, Ordering::SeqCst);
+    room.print();
+    room.agent.seal_all().unwrap();
+    let broker = Broker { host: "127.0.0.1".to_owned(), port: wire.port };
+    let mut settings = UplinkSettings::new(broker);
+    // Without the broker's word it would wait for an answer longer than this test does.
+    settings.answer_within = Duration::from_mins(5);
+    settings.wait_first = Duration::from_millis(10);
+    settings.wait_last = Duration::from_millis(40);
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(run(room.agent.clone(), settings, stop.clone()));
+    until("a second attempt", || wire.payloads("/batch").len() > 1).await;
+    assert_eq!(waiting(&room), 1, "nothing is freed by it");
+    wire.empty.store(false, Ordering::SeqCst);
+    until("the verdict", || waiting(&room) == 0).await;
+    Running { stop, task }.end().await;
 }
