@@ -5,6 +5,7 @@
 //! a sequence number is durable before it is signed and never used twice; a frame is freed only by
 //! a verdict that names it and that the pinned collector signed.
 
+mod adopt;
 mod answer;
 mod consent;
 mod counts;

@@ -16,6 +16,7 @@
 mod asking;
 mod link;
 mod sending;
+mod settings;
 pub mod wire;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+pub use self::settings::{Broker, UplinkSettings};
 use self::wire::{Answer, Dial, Topic, Wire, WireError};
 use crate::core::{Agent, AgentError, Changes, Errand, Heard, Ignored, Says};
 use crate::told::chain;
@@ -37,48 +39,6 @@ const LOOK_EVERY: Duration = Duration::from_mins(10);
 /// Shortest and longest wait that a busy collector may ask for: the answer is not signed.
 const BUSY_FIRST: Duration = Duration::from_secs(1);
 const BUSY_LAST: Duration = Duration::from_mins(10);
-
-/// Where the broker is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broker {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-/// How the uplink behaves.
-#[derive(Clone, Debug)]
-pub struct UplinkSettings {
-    /// Where the broker is.
-    pub broker: Broker,
-    /// How long an answer may take before what it answers is sent again.
-    pub answer_within: Duration,
-    /// How long a connection without an errand stays.
-    pub idle: Duration,
-    /// Frames that may wait for their verdicts at once.
-    pub window: usize,
-    /// First wait after a failure; doubled at each.
-    pub wait_first: Duration,
-    /// Longest wait after a failure.
-    pub wait_last: Duration,
-}
-
-impl UplinkSettings {
-    /// The settings of an agent in the field: 10 s for an answer (a collector that is there takes
-    /// milliseconds, and says so when it is busy), 3 s idle, 8 frames, waits from
-    /// 1 s to 5 minutes.
-    pub fn new(broker: Broker) -> Self {
-        Self {
-            broker,
-            answer_within: Duration::from_secs(10),
-            idle: Duration::from_secs(3),
-            window: 8,
-            wait_first: Duration::from_secs(1),
-            wait_last: Duration::from_mins(5),
-        }
-    }
-}
 
 /// What the uplink is doing; a state owns its connection.
 enum State<W> {
