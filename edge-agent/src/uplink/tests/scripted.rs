@@ -1,11 +1,11 @@
 //! Tests of the uplink over a scripted wire: what is sent again, over which connection, and when.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use imprimatur_consent::SubjectId;
 use imprimatur_proto::canonical;
 use imprimatur_proto::ingest::v1::Busy;
+use tokio::time::Instant;
 
 use super::super::wire::{Answer, Dial, Topic, WireError};
 use super::super::{busy, run_over};
@@ -107,20 +107,16 @@ impl Scene {
     }
 }
 
-fn stored(bytes: &[u8], collector: &Collector) -> Option<Answer> {
+fn stored(bytes: &[u8], collector: &Collector) -> Answer {
     let verdict = collector.verdict(bytes, RefusalReason::Unspecified, &[]);
-    Some(Answer::Verdict(Bytes::from(verdict)))
+    Answer::Verdict(Bytes::from(verdict))
 }
 
 #[tokio::test]
 async fn one_lost_verdict_among_others_is_asked_for_again_over_the_same_connection() {
-    let scene =
-        Scene::begin(
-            4,
-            |number, before, bytes, collector| {
-                if number == 2 && before == 0 { None } else { stored(bytes, collector) }
-            },
-        );
+    let scene = Scene::begin(4, |number, before, bytes, collector| {
+        if number == 2 && before == 0 { None } else { Some(stored(bytes, collector)) }
+    });
     until("all verdicts", || waiting(&scene.room) == 0).await;
     let again = scene.puts(2);
     assert_eq!(again.len(), 2, "sent once more, and no more than that");
@@ -136,7 +132,7 @@ async fn a_verdict_that_never_comes_is_asked_for_after_growing_waits() {
     let scene = Scene::begin(
         3,
         |number, _, bytes, collector| {
-            if number == 1 { None } else { stored(bytes, collector) }
+            if number == 1 { None } else { Some(stored(bytes, collector)) }
         },
     );
     until("the fifth try", || scene.puts(1).len() >= 5).await;
@@ -156,7 +152,7 @@ async fn a_verdict_that_never_comes_is_asked_for_after_growing_waits() {
 async fn a_busy_collector_is_left_alone_as_long_as_it_says() {
     let scene = Scene::begin(1, |_, before, bytes, collector| {
         let busy = canonical::encode(&Busy { retry_after_ms: 1100 });
-        if before == 0 { Some(Answer::Busy(busy.into())) } else { stored(bytes, collector) }
+        if before == 0 { Some(Answer::Busy(busy.into())) } else { Some(stored(bytes, collector)) }
     });
     until("the verdict", || waiting(&scene.room) == 0).await;
     let tries = scene.puts(1);
