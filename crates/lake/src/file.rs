@@ -1,7 +1,7 @@
 //! The folder of the lake: files in, files out, leftovers swept.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -155,7 +155,7 @@ fn sweep_folder(folder: &Path, named: &BTreeSet<PathBuf>) -> Result<usize, Sweep
         }
     }
     if changed {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        durable::sync_folder(folder).map_err(failed)?;
     }
     Ok(removed)
 }

@@ -1,9 +1,8 @@
 //! The writer: rows in, whole durable files out, the same bytes for the same rows.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -133,7 +132,8 @@ impl Lake {
         let path = format!("{}/date={date}/{name}", kind.table());
         let file = self.folder().join(&path);
         if let Some(folder) = file.parent() {
-            self.make_folder(folder)?;
+            let failed = |source| WriteError::Io { path: folder.to_owned(), source };
+            durable::private_folder(folder).map_err(failed)?;
         }
         durable::write(&file, &bytes).map_err(|source| WriteError::Io { path: file, source })?;
         Ok(FileEntry {
@@ -146,20 +146,6 @@ impl Lake {
             bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             sha256,
         })
-    }
-
-    /// Makes a folder of a date and makes its name durable, too.
-    fn make_folder(&self, folder: &Path) -> Result<(), WriteError> {
-        if folder.is_dir() {
-            return Ok(());
-        }
-        let failed = |source| WriteError::Io { path: folder.to_owned(), source };
-        durable::private_folder(folder).map_err(failed)?;
-        let parents = folder.ancestors().skip(1).take_while(|at| at.starts_with(self.folder()));
-        for parent in parents {
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
-        }
-        Ok(())
     }
 }
 

@@ -184,7 +184,7 @@ pub(crate) fn copy(from: &Path, to: &Path, name: &str) -> Result<Digest, BackupE
         durable::private_folder(folder).map_err(|source| io_error(folder, source))?;
     }
     fs::copy(&source, &target).map_err(|error| io_error(&source, error))?;
-    let synced = File::open(&target).and_then(|file| file.sync_all());
+    let synced = File::open(&target).and_then(|file| durable::confirmed(file.sync_all()));
     synced.map_err(|error| io_error(&target, error))?;
     digest(&target)
 }

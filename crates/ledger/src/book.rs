@@ -1,10 +1,11 @@
 //! Opening the book: the store, the keys beside it, the index in memory, and what may be read of it
 //! without a transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use imprimatur_consent::{Digest, Policy, SubjectId, Terms};
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) log_key: LogKey,
     pub(crate) index: RwLock<Index>,
     pub(crate) terms: RwLock<Arc<Terms>>,
+    /// Whether a commit failed: then nothing more is written.
+    pub(crate) failed: AtomicBool,
 }
 
 impl Inner {
@@ -60,6 +63,7 @@ impl Book {
     pub fn open(data: &Path) -> Result<Self, BookError> {
         let book = Self::open_unchecked(data)?;
         book.agrees_with_log()?;
+        book.has_its_keys()?;
         Ok(book)
     }
 
@@ -71,9 +75,34 @@ impl Book {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = file.open(&path).map_err(failed)?;
-        let file = redb::backends::FileBackend::new(file)?;
-        let db = redb::Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file)?;
+        durable::sync_folder(data).map_err(failed)?;
         let keyring = Keyring::open(&data.join("keys"))?;
+        Self::of(data, redb::backends::FileBackend::new(file)?, keyring)
+    }
+
+    /// As [`Book::open`] over parts that a test brings: a disk that forgets, a clock that jumps.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    #[doc(hidden)]
+    pub fn over(
+        data: &Path,
+        store: impl redb::StorageBackend,
+        keyring: Keyring,
+    ) -> Result<Self, BookError> {
+        let book = Self::of(data, store, keyring)?;
+        book.agrees_with_log()?;
+        book.has_its_keys()?;
+        Ok(book)
+    }
+
+    fn of(
+        data: &Path,
+        store: impl redb::StorageBackend,
+        keyring: Keyring,
+    ) -> Result<Self, BookError> {
+        let db =
+            redb::Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(store)?;
         let book = Self(Arc::new(Inner {
             db,
             data: data.to_owned(),
@@ -81,12 +110,37 @@ impl Book {
             log_key: log_key(&data.join("log.key"))?,
             index: RwLock::default(),
             terms: RwLock::new(Arc::new(Terms::of(&[]))),
+            failed: AtomicBool::new(false),
         }));
         book.make_tables()?;
         book.finish_destroying()?;
         book.load_terms()?;
         book.load_index()?;
         Ok(book)
+    }
+
+    /// Everything that is sealed must have its key: a keyring that was cut, overwritten or left
+    /// behind would make subjects unknown without a word.
+    fn has_its_keys(&self) -> Result<(), BookError> {
+        let txn = self.0.db.begin_read()?;
+        let mut slots = BTreeSet::new();
+        for entry in txn.open_table(SUBJECTS)?.iter()? {
+            slots.insert(entry?.0.value());
+        }
+        for entry in txn.open_table(PEPPERS)?.iter()? {
+            slots.insert(entry?.1.value());
+        }
+        let missing = self.0.keyring.missing(slots.into_iter())?.len();
+        if missing == 0 { Ok(()) } else { Err(BookError::KeysLost { missing }) }
+    }
+
+    /// Whether the book can still be written. After a commit that failed it cannot: what the disk
+    /// holds is known only after a restart.
+    ///
+    /// # Errors
+    /// [`BookError::Failed`]: end the process.
+    pub fn usable(&self) -> Result<(), BookError> {
+        if self.0.failed.load(Ordering::SeqCst) { Err(BookError::Failed) } else { Ok(()) }
     }
 
     /// All tables exist from the start, so that a reader never meets one that does not.
@@ -162,8 +216,9 @@ impl Book {
     /// Begins the one write transaction; waits for another to end.
     ///
     /// # Errors
-    /// [`BookError::Storage`].
+    /// [`BookError::Storage`]; [`BookError::Failed`] after a commit that failed.
     pub fn begin(&self) -> Result<Txn, BookError> {
+        self.usable()?;
         Ok(Txn::of(self.0.db.begin_write()?, Arc::clone(&self.0)))
     }
 

@@ -20,6 +20,20 @@ pub enum BookError {
     /// The keys failed. End the process.
     #[error("the keys cannot be used")]
     Keyring(#[from] KeyringError),
+    /// A commit failed before. End the process; a restart finds what the disk holds.
+    #[error("a commit failed before; restart, which finds what the disk holds")]
+    Failed,
+    /// The keyring is not the book's, or was cut or overwritten. Nothing is served: subjects would
+    /// be unknown without a word.
+    #[error(
+        "the keyring lacks {missing} keys that the book uses: it was cut, overwritten or is an older \
+         copy; put the right `keys/keyring` back, or run `imprimatur backup restore`, which counts \
+         their subjects as erased"
+    )]
+    KeysLost {
+        /// How many.
+        missing: usize,
+    },
     /// No randomness for a secret.
     #[error("the book cannot draw a secret")]
     Entropy(#[from] imprimatur_runtime::entropy::NoEntropy),

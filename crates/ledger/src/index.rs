@@ -163,7 +163,10 @@ impl Index {
             self.group(hot, category).is_some_and(|group| self.ends(group, category) <= today)
         };
         let any = |hot: &&Hot| Category::ALL.into_iter().any(|category| over(hot, category));
-        self.hot.iter().filter(any).map(|hot| u64::from(hot.slot)).collect()
+        let lapsing = self.hot.iter().filter(any).map(|hot| u64::from(hot.slot));
+        // In the order of slots: a hash table's own would make each run another one.
+        let sorted: std::collections::BTreeSet<u64> = lapsing.collect();
+        sorted.into_iter().collect()
     }
 
     /// Slots of subjects that may say nothing more.

@@ -23,7 +23,51 @@ use imprimatur_runtime::entropy::{self, NoEntropy};
 const SLOT: u64 = 32;
 
 /// What slot 0 holds.
-const HEADER: [u8; 32] = *b"imprimatur keyring 1\0\0\0\0\0\0\0\0\0\0\0\0";
+#[doc(hidden)]
+pub const HEADER: [u8; 32] = *b"imprimatur keyring 1\0\0\0\0\0\0\0\0\0\0\0\0";
+
+/// What holds the bytes: the file, or in tests a disk that forgets what was not synced.
+#[doc(hidden)]
+pub trait Medium: std::fmt::Debug + Send + Sync {
+    /// Length, bytes.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn length(&self) -> io::Result<u64>;
+    /// Reads exactly this much.
+    ///
+    /// # Errors
+    /// The I/O error; `UnexpectedEof` beyond the end.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Waits for the disk.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn sync(&self) -> io::Result<()>;
+}
+
+impl Medium for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(bytes, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        durable::confirmed(self.sync_all())
+    }
+}
 
 /// The keyring cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +93,12 @@ pub enum KeyringError {
         /// The file.
         path: PathBuf,
     },
+    /// A write or an fsync failed before: what the disk holds is unknown. End the process.
+    #[error("the keyring `{}` failed before; restart, which reads what the disk holds", path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+    },
     /// No randomness for a secret.
     #[error("the keyring cannot draw a secret")]
     Entropy(#[from] NoEntropy),
@@ -68,11 +118,13 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug)]
 pub struct Keyring {
     path: PathBuf,
-    file: File,
+    file: Box<dyn Medium>,
     /// The next slot.
     next: Mutex<u64>,
     /// Whether drawn slots wait for the disk.
     unsynced: AtomicBool,
+    /// Whether a write or an fsync failed: then none is tried again.
+    broken: AtomicBool,
 }
 
 impl Keyring {
@@ -105,14 +157,30 @@ impl Keyring {
         if owned && metadata.permissions().mode() & 0o077 != 0 {
             return Err(KeyringError::Open { path });
         }
+        Self::over(path, Box::new(file))
+    }
+
+    /// The keyring that this medium holds.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    #[doc(hidden)]
+    pub fn over(path: PathBuf, file: Box<dyn Medium>) -> Result<Self, KeyringError> {
+        let length = file.length();
+        let length = length.map_err(|source| KeyringError::Io { path: path.clone(), source })?;
         let mut header = [0; 32];
-        let read = file.read_exact_at(&mut header, 0);
-        if read.is_err() || header != HEADER {
+        if file.read_at(&mut header, 0).is_err() || header != HEADER {
             return Err(KeyringError::Foreign { path });
         }
+        if length % SLOT != 0 {
+            let (slot, bytes) = (length / SLOT, length % SLOT);
+            let path = path.display();
+            tracing::warn!(%path, slot, bytes, "a torn slot at the end of a file is skipped");
+        }
         // A torn last slot was never used: its number is skipped.
-        let next = Mutex::new(metadata.len().div_ceil(SLOT));
-        Ok(Self { path, file, next, unsynced: AtomicBool::new(false) })
+        let next = Mutex::new(length.div_ceil(SLOT));
+        let (unsynced, broken) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { path, file, next, unsynced, broken })
     }
 
     /// Draws a secret into the next slot. It counts once [`Keyring::sync`] returned.
@@ -125,7 +193,7 @@ impl Keyring {
         let slot = *next;
         *next += 1;
         self.unsynced.store(true, Ordering::SeqCst);
-        self.file.write_all_at(&secret, slot * SLOT).map_err(|source| self.failed(source))?;
+        self.once(|| self.file.write_at(&secret, slot * SLOT))?;
         Ok(slot)
     }
 
@@ -135,9 +203,9 @@ impl Keyring {
     /// [`KeyringError::Io`].
     pub fn sync(&self) -> Result<(), KeyringError> {
         if self.unsynced.swap(false, Ordering::SeqCst) {
-            self.file.sync_all().map_err(|source| self.failed(source))?;
+            self.once(|| self.file.sync())?;
         }
-        Ok(())
+        if self.broken.load(Ordering::SeqCst) { Err(self.spent()) } else { Ok(()) }
     }
 
     /// The secret of a slot; `None` when it was destroyed or never drawn.
@@ -150,7 +218,7 @@ impl Keyring {
             return Ok(None);
         }
         let mut secret = [0; 32];
-        match self.file.read_exact_at(&mut secret, slot * SLOT) {
+        match self.file.read_at(&mut secret, slot * SLOT) {
             Ok(()) => Ok(Some(Secret(secret)).filter(|secret| secret.0 != [0; 32])),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(source) => Err(self.failed(source)),
@@ -160,13 +228,46 @@ impl Keyring {
     /// Overwrites slots with zeros and waits for the disk. Repeating it changes nothing.
     ///
     /// # Errors
-    /// [`KeyringError::Io`]; try again.
+    /// [`KeyringError::Io`]; the next start does it.
     pub fn destroy(&self, slots: &[u64]) -> Result<(), KeyringError> {
         let next = *self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for &slot in slots.iter().filter(|&&slot| slot > 0 && slot < next) {
-            self.file.write_all_at(&[0; 32], slot * SLOT).map_err(|source| self.failed(source))?;
+            self.once(|| self.file.write_at(&[0; 32], slot * SLOT))?;
         }
-        self.file.sync_all().map_err(|source| self.failed(source))
+        self.once(|| self.file.sync())
+    }
+
+    /// Whether every slot of these holds a secret; gives those that do not.
+    ///
+    /// # Errors
+    /// [`KeyringError::Io`].
+    pub(crate) fn missing(
+        &self,
+        slots: impl Iterator<Item = u64>,
+    ) -> Result<Vec<u64>, KeyringError> {
+        let mut missing = Vec::new();
+        for slot in slots {
+            if self.secret(slot)?.is_none() {
+                missing.push(slot);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Writes or syncs, unless that failed before: an fsync that is tried again says that all is
+    /// well although what it should have written is lost.
+    fn once(&self, act: impl FnOnce() -> io::Result<()>) -> Result<(), KeyringError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(self.spent());
+        }
+        act().map_err(|source| {
+            self.broken.store(true, Ordering::SeqCst);
+            self.failed(source)
+        })
+    }
+
+    fn spent(&self) -> KeyringError {
+        KeyringError::Failed { path: self.path.clone() }
     }
 
     fn failed(&self, source: io::Error) -> KeyringError {

@@ -1,8 +1,11 @@
 //! Tests of the book: one order, one commit, remembered answers, survival of a restart, seals.
 
+mod disk;
 mod keys;
 mod log;
 mod restore;
+mod torn;
+mod writeback;
 
 use imprimatur_consent::event::What;
 use imprimatur_consent::policy::STRICTEST;

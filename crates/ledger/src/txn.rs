@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use imprimatur_consent::{Category, Denial, Standing, SubjectId, Terms};
@@ -45,6 +46,15 @@ impl Txn {
     /// [`BookError`]: end the process. What failed before the book's fsync did not happen; keys
     /// that could not be overwritten are at the next start.
     pub fn commit(self) -> Result<(), BookError> {
+        let book = Arc::clone(&self.book);
+        let committed = self.commit_once();
+        if committed.is_err() {
+            book.failed.store(true, Ordering::SeqCst);
+        }
+        committed
+    }
+
+    fn commit_once(self) -> Result<(), BookError> {
         self.book.keyring.sync()?;
         self.raw.commit()?;
         let terms = self.book.terms();

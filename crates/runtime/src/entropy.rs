@@ -1,4 +1,7 @@
 //! Randomness from the operating system: keys, ids, tokens, jitter.
+//!
+//! With the feature `simulation` a thread may draw from a seed instead ([`seed_this_thread`]), so
+//! that a run can be repeated byte by byte. No crate that ships enables it; only tests do.
 
 use std::time::Duration;
 
@@ -13,6 +16,10 @@ pub struct NoEntropy(#[source] getrandom::Error);
 /// [`NoEntropy`].
 pub fn bytes<const N: usize>() -> Result<[u8; N], NoEntropy> {
     let mut bytes = [0; N];
+    #[cfg(feature = "simulation")]
+    if seeded::fill(&mut bytes) {
+        return Ok(bytes);
+    }
     getrandom::fill(&mut bytes).map_err(NoEntropy)?;
     Ok(bytes)
 }
@@ -49,5 +56,56 @@ impl Backoff {
     /// Back to the start, after a success.
     pub fn reset(&mut self) {
         self.next = self.first;
+    }
+}
+
+#[cfg(feature = "simulation")]
+pub use seeded::seed_this_thread;
+
+#[cfg(feature = "simulation")]
+mod seeded {
+    use std::cell::Cell;
+
+    thread_local! {
+        static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// From now on this thread draws what follows from the seed; `None` for the operating system.
+    /// Secrets drawn so are none.
+    pub fn seed_this_thread(seed: Option<u64>) {
+        STATE.set(seed);
+    }
+
+    /// Fills the bytes from the seed, if there is one: `SplitMix64`.
+    pub(super) fn fill(bytes: &mut [u8]) -> bool {
+        let Some(mut state) = STATE.get() else { return false };
+        for part in bytes.chunks_mut(8) {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            for (to, from) in part.iter_mut().zip((mixed ^ (mixed >> 31)).to_le_bytes()) {
+                *to = from;
+            }
+        }
+        STATE.set(Some(state));
+        true
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::super::bytes;
+        use super::*;
+
+        #[test]
+        fn a_seed_repeats_and_its_end_does_not() {
+            let draw = || (bytes::<32>().unwrap(), bytes::<5>().unwrap());
+            seed_this_thread(Some(7));
+            let first = draw();
+            seed_this_thread(Some(7));
+            assert_eq!(draw(), first);
+            assert_ne!(draw(), first);
+            seed_this_thread(None);
+            assert_ne!(draw(), draw());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Brings a log's folder from one checkpoint to the next; a crash leaves the older log whole.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -212,14 +212,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), TileError> {
 /// Creates a folder with its parents; each new name is durable before anything is put in it.
 fn create(folder: &Path) -> Result<(), TileError> {
     let failed = |source| TileError::Io { path: folder.to_owned(), source };
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent {
-        create(parent)?;
-    }
-    durable::private_folder(folder).map_err(failed)?;
-    let parent = parent.unwrap_or(Path::new("."));
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)
+    durable::private_folder(folder).map_err(failed)
 }
