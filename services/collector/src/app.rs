@@ -6,30 +6,26 @@ use std::time::Duration;
 
 use imprimatur_lake::Lake;
 use imprimatur_ledger::{Book, Token};
-use imprimatur_proto::DESCRIPTORS;
-use imprimatur_proto::ingest::v1::collector_service_server::CollectorServiceServer;
 use imprimatur_runtime::{Clock, durable};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Signer;
 use crate::config::CollectorSettings;
 use crate::control;
 use crate::error::CollectorError;
+use crate::lanes::lanes;
+use crate::listen::{self, Limits};
 use crate::offered::Offered;
 use crate::operator::Operator;
 use crate::publisher::{Publisher, Stores, lake_error};
 use crate::rights::challenge::Challenges;
 use crate::rights::reading::Readings;
-use crate::service::{Door, READINGS};
+use crate::service::{Door, READINGS, STREAM_IDLE};
 use crate::tally::Tally;
-use crate::writer::{QUEUE, Writer};
-
-/// Largest gRPC message, bytes: a frame of 2 KiB, or one that is refused with a reason.
-const MESSAGE_BYTES_MAX: usize = 64 << 10;
+use crate::writer::Writer;
 
 /// How long open calls may take to end after a stop.
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(3);
@@ -97,7 +93,7 @@ impl Collector {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> Result<(), CollectorError> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (lanes, queue) = lanes();
         let Stores { book, signer, readings, tally, clock } = self.stores.clone();
         let challenges = Arc::new(Challenges::new()?);
         let lake = Lake::open(self.settings.lake()).map_err(lake_error)?;
@@ -117,7 +113,10 @@ impl Collector {
             reading: Arc::new(Semaphore::new(READINGS)),
             tally: Arc::clone(&tally),
             clock: Arc::clone(&clock),
-            jobs,
+            checks: Arc::default(),
+            urgent_checks: Arc::default(),
+            lanes,
+            stream_idle: STREAM_IDLE,
             stop: stop.clone(),
         };
         let offered = self.offered;
@@ -125,9 +124,9 @@ impl Collector {
         // A writer that failed stops the rest; the process ends and a restart recovers.
         let failed = stop.clone();
         let writer = tokio::task::spawn_blocking(move || {
-            let ended = writer.run(queue);
-            failed.cancel();
-            ended
+            // Also when it panics.
+            let _failed = failed.drop_guard();
+            writer.run(queue)
         });
         let socket = control::listen(&self.settings.data)?;
         let data = self.settings.data.clone();
@@ -139,7 +138,7 @@ impl Collector {
             failed.cancel();
             ended
         });
-        let served = serve_grpc(door, listener, stop.clone());
+        let served = listen::serve(door, listener, Limits::default(), stop.clone());
         let served = tokio::select! {
             served = served => served,
             // A stream whose other side does not end, health watches among them, is cut.
@@ -185,29 +184,8 @@ async fn late(stop: CancellationToken) {
     tokio::time::sleep(STREAMS_END_WITHIN).await;
 }
 
-async fn serve_grpc(
-    door: Door,
-    listener: TcpListener,
-    stop: CancellationToken,
-) -> Result<(), CollectorError> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .build_v1()
-        .map_err(CollectorError::Reflection)?;
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<CollectorServiceServer<Door>>().await;
-    let collector = CollectorServiceServer::new(door).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(collector)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
-        .await
-        .map_err(CollectorError::Serve)
-}
-
-/// Publishes at the given interval, and once more at the end. A failed publication is tried again.
+/// Publishes at the given interval, and once more at the end. A publication that could not write a
+/// file is tried again; one after which nobody knows what the disk holds ends the process.
 async fn publish_until(
     mut publisher: Publisher,
     every: Duration,
@@ -229,7 +207,7 @@ async fn publish_until(
         match published {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "published"),
-            Err(error) if last => return Err(error),
+            Err(error) if last || error.is_final() => return Err(error),
             Err(error) => tracing::error!(%error, "publication failed; it will be tried again"),
         }
         if last {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::region::Region;
 use imprimatur_ledger::{BackupError, BookError, PublishError};
+use imprimatur_runtime::durable;
 
 /// A collector that cannot start or go on. Report it and end the process.
 #[derive(Debug, thiserror::Error)]
@@ -81,4 +82,12 @@ pub enum CollectorError {
     /// The writer thread ended.
     #[error("the writer ended; see the error before this one")]
     WriterGone,
+}
+
+impl CollectorError {
+    /// Whether trying again is wrong: the book failed, or an fsync did, and only a restart finds what
+    /// the disk holds. A disk that is full or a folder that cannot be entered may be mended meanwhile.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Book(_) | Self::WriterGone) || durable::is_not_durable(self)
+    }
 }

@@ -1,18 +1,21 @@
 //! The collector: nothing is stored that no grant covers.
 //!
 //! A frame passes the modules in this order: [`service`] (the gRPC door), [`gate`] (size,
-//! canonical form, bounds, signature: pure), [`writer`] (one thread, one transaction for many
-//! frames), [`admit`] (permit for each section, then the book), [`answer`] (the signed verdict,
+//! canonical form, bounds, signature: pure), [`lanes`] (what overtakes, and what is turned away while
+//! the writer is busy), [`writer`] (one thread, one transaction for many frames), [`admit`] (permit for each section, then the book), [`answer`] (the signed verdict,
 //! given after the fsync). [`publisher`] moves what was committed into the lake. Refused payloads
 //! are dropped where they stand; a count by reason is all that stays.
 
 pub mod admit;
 pub mod answer;
 pub mod app;
+pub mod checks;
 pub mod config;
 pub mod control;
 pub mod error;
 pub mod gate;
+pub mod lanes;
+pub mod listen;
 pub mod offered;
 pub mod operator;
 pub mod publisher;

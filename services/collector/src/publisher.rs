@@ -6,6 +6,7 @@
 //! crash in between leaves files that no catalogue names; the next publication sweeps them and does
 //! the rest again. The publisher's only input is committed rows.
 
+mod compaction;
 mod evidence;
 mod tasks;
 mod upkeep;
@@ -16,7 +17,7 @@ use imprimatur_consent::Digest;
 use imprimatur_lake::{Catalogue, Exclusion, FileEntry, Lake, Row};
 use imprimatur_ledger::{Book, JournalRecord};
 use imprimatur_log::TileWriter;
-use imprimatur_runtime::{Clock, UtcDate};
+use imprimatur_runtime::{Clock, UtcDate, durable};
 
 use crate::answer::Signer;
 use crate::config::CollectorSettings;
@@ -42,6 +43,57 @@ pub struct Stores {
     pub clock: Arc<dyn Clock>,
 }
 
+/// The boundaries of a publication at which a test lets it end, as a kill would.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The clock's duties are committed.
+    Kept,
+    /// New rows lie in files that nothing names.
+    Written,
+    /// The book names the files, and the journal is empty.
+    Moved,
+    /// Rewritten files lie beside the old ones.
+    Rewritten,
+    /// The book names the rewritten files, and keys of the erased are destroyed.
+    WorkedOff,
+    /// A merged file lies beside its parts.
+    Merged,
+    /// The book names the merged file.
+    Compacted,
+    /// The catalogue names the new files, and the old ones are still there.
+    Catalogued,
+    /// The old files are gone.
+    Swept,
+    /// Segments lie in the evidence that nothing names.
+    Segmented,
+    /// The book and its log name the segments.
+    Named,
+    /// The log is published, and the manifest is the old one.
+    Logged,
+    /// All is published.
+    Manifested,
+}
+
+impl Step {
+    /// All of them, in order.
+    pub const ALL: [Self; 13] = [
+        Self::Kept,
+        Self::Written,
+        Self::Moved,
+        Self::Rewritten,
+        Self::WorkedOff,
+        Self::Merged,
+        Self::Compacted,
+        Self::Catalogued,
+        Self::Swept,
+        Self::Segmented,
+        Self::Named,
+        Self::Logged,
+        Self::Manifested,
+    ];
+}
+
 /// Moves committed records into the lake.
 #[derive(Debug)]
 pub struct Publisher {
@@ -56,6 +108,8 @@ pub struct Publisher {
     kept: Option<UtcDate>,
     /// Whether the last publication broke off; it may have left files.
     unfinished: bool,
+    /// Where a test lets it end.
+    ends_at: Option<Step>,
 }
 
 /// The state that a publication tells: while it stays the same there is nothing to do.
@@ -72,12 +126,31 @@ impl Publisher {
     /// # Errors
     /// [`CollectorError`] names the file or folder.
     pub fn open(settings: &CollectorSettings, stores: Stores) -> Result<Self, CollectorError> {
+        for (folder, deep) in
+            [(settings.evidence(), true), (settings.log(), true), (settings.lake(), false)]
+        {
+            let removed = durable::remove_unfinished(&folder, deep);
+            for left in removed.map_err(|source| CollectorError::Path { path: folder, source })? {
+                let (path, bytes) = (left.path.display(), left.bytes);
+                tracing::warn!(%path, bytes, "removed a file that a crash left half written");
+            }
+        }
         let lake = Lake::open(settings.lake()).map_err(lake_error)?;
         let log = TileWriter::open(&settings.log(), &stores.book.log_public_key());
         let log = log.map_err(|error| CollectorError::Log(Box::new(error)))?;
         let (evidence, synthetic) = (settings.evidence(), settings.synthetic);
-        let (told, kept, unfinished) = (None, None, true);
-        Ok(Self { stores, lake, log, evidence, synthetic, told, kept, unfinished })
+        let (told, kept, unfinished, ends_at) = (None, None, true, None);
+        Ok(Self { stores, lake, log, evidence, synthetic, told, kept, unfinished, ends_at })
+    }
+
+    /// Lets the next publication end at a step, as a kill would: for tests.
+    #[doc(hidden)]
+    pub fn end_at(&mut self, step: Step) {
+        self.ends_at = Some(step);
+    }
+
+    fn reached(&self, step: Step) -> Result<(), CollectorError> {
+        if self.ends_at == Some(step) { Err(CollectorError::WriterGone) } else { Ok(()) }
     }
 
     /// Publishes what changed since the last time; gives the number of new rows.
@@ -86,6 +159,7 @@ impl Publisher {
     /// [`CollectorError`]: nothing is lost; the next call tries again.
     pub fn publish(&mut self) -> Result<usize, CollectorError> {
         let Stores { book, tally, clock, .. } = &self.stores;
+        book.usable()?;
         let today = clock.today();
         let batches = book.journal(BATCHES)?;
         let quiet = batches.is_empty() && tally.is_empty() && !self.unfinished;
@@ -99,14 +173,22 @@ impl Publisher {
             self.keep_time(today)?;
             self.kept = Some(today);
         }
+        self.reached(Step::Kept)?;
         let rows = self.move_journal(&batches)?;
         let told = self.state(today)?;
+        self.reached(Step::Moved)?;
         let replaced = self.work_off(today)? + self.expire_files(today)?;
+        self.reached(Step::WorkedOff)?;
+        let replaced = replaced + self.compact(today)?;
+        self.reached(Step::Compacted)?;
         self.store_catalogue(today)?;
+        self.reached(Step::Catalogued)?;
         if replaced > 0 {
-            self.sweep("that were rewritten or expired")?;
+            self.sweep("that were rewritten, merged or expired")?;
         }
+        self.reached(Step::Swept)?;
         self.publish_evidence(today)?;
+        self.reached(Step::Manifested)?;
         // What was logged meanwhile, by whomever, is not published yet: then there is more to do.
         let log_size = self.log.published().map_or(0, |checkpoint| checkpoint.size);
         self.told = Some(Told { log_size, ..told });
@@ -124,6 +206,7 @@ impl Publisher {
         let positions: Vec<u64> = batches.iter().map(|(position, _)| *position).collect();
         let rows: Vec<Row> = batches.iter().flat_map(rows).collect();
         let files = self.lake.write(&rows).map_err(lake_error)?;
+        self.reached(Step::Written)?;
         let named: Vec<(&str, &FileEntry)> =
             files.iter().map(|file| (file.path.as_str(), file)).collect();
         let txn = self.stores.book.begin()?;

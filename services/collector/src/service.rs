@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use imprimatur_consent::page;
@@ -15,12 +16,14 @@ use imprimatur_proto::ingest::v1::{
 use imprimatur_proto::rights::v1::RightsStatus;
 use imprimatur_runtime::Clock;
 use imprimatur_runtime::entropy::{self, NoEntropy};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::answer::{Signer, reason_name};
+use crate::checks::Checks;
 use crate::gate::{Inspected, Refused};
+use crate::lanes::{Lanes, NoPlace};
 use crate::record_consent::{Verified, refuse};
 use crate::rights;
 use crate::rights::answer::status_name;
@@ -34,8 +37,31 @@ use crate::writer::Job;
 /// Readings of the lake under way at once: each may take a second and a file in memory.
 pub const READINGS: usize = 2;
 
+/// Metadata of a call that found the writer busy: after how many milliseconds to come again.
+pub const RETRY_AFTER: &str = "retry-after-ms";
+
+/// How long a stream of frames may be silent: agents seal at least once a day, so a bridge of one
+/// agent opens a stream a day, and a busy one keeps its own.
+pub const STREAM_IDLE: Duration = Duration::from_mins(10);
+
 /// Frames of one stream that are being worked on at the same time.
 const WINDOW: usize = 64;
+
+/// What a frame gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// A signed verdict.
+    Verdict(Vec<u8>),
+    /// Nothing was decided: offer it again after so many milliseconds.
+    Busy(u32),
+}
+
+/// What the collector is too busy for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Consent,
+    Rights,
+}
 
 /// The service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -56,52 +82,89 @@ pub struct Door {
     pub tally: Arc<Tally>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// The writer's queue.
-    pub jobs: mpsc::Sender<Job>,
+    /// Turns at checking signatures of frames.
+    pub checks: Arc<Checks>,
+    /// Turns at checking signatures of consent events and rights messages, so that no flood of
+    /// frames delays them.
+    pub urgent_checks: Arc<Checks>,
+    /// The lanes into the writer.
+    pub lanes: Lanes,
+    /// How long a stream of frames may be silent before it is ended.
+    pub stream_idle: Duration,
     /// Ends open streams, so that a stop does not wait for their other side.
     pub stop: CancellationToken,
 }
 
 impl Door {
-    /// The signed verdict on one frame.
+    /// The answer to one frame. While the writer has no place for it, no signature is checked.
     ///
     /// # Errors
     /// `UNAVAILABLE` when the writer is gone: nothing was decided, ask again.
-    pub async fn verdict(&self, frame: &[u8]) -> Result<Vec<u8>, Status> {
+    pub async fn verdict(&self, frame: &[u8]) -> Result<Answered, Status> {
         let inspected = match Inspected::of(frame) {
             Ok(inspected) => inspected,
-            Err(refused) => return Ok(self.refused(&refused)),
+            Err(refused) => return Ok(Answered::Verdict(self.refused(&refused))),
         };
-        // An unknown subject and a wrong signature look alike.
-        let known = self.book.known(inspected.subject);
-        let signed = known.is_some_and(|known| inspected.is_signed_by(&known.public_key));
-        if !signed {
-            return Ok(self.refused(&inspected.refuse(RefusalReason::Unauthenticated)));
-        }
+        let place = {
+            let Some(_turn) = self.checks.turn().await else { return Ok(self.busy()) };
+            let place = match self.lanes.place() {
+                Ok(place) => place,
+                Err(NoPlace::Busy(_)) => return Ok(self.busy()),
+                Err(NoPlace::Gone) => return Err(gone()),
+            };
+            // An unknown subject and a wrong signature look alike.
+            let known = self.book.known(inspected.subject);
+            let signed = known.is_some_and(|known| inspected.is_signed_by(&known.public_key));
+            signed.then_some(place)
+        };
+        // Whoever else is ready has its turn after each check, not after a windowful of them.
+        tokio::task::yield_now().await;
+        let Some(place) = place else {
+            let refused = inspected.refuse(RefusalReason::Unauthenticated);
+            return Ok(Answered::Verdict(self.refused(&refused)));
+        };
         let (reply, answer) = oneshot::channel();
-        self.ask(Job::Batch(Box::new(inspected), reply), answer).await
+        place.send(Job::Batch(Box::new(inspected), reply));
+        Ok(Answered::Verdict(answer.await.map_err(|_dropped| gone())?))
     }
 
     /// The signed receipt of one consent event.
     ///
     /// # Errors
-    /// `UNAVAILABLE` when the writer is gone: nothing was recorded, ask again.
+    /// `RESOURCE_EXHAUSTED` with `retry-after-ms` when the writer is busy, `UNAVAILABLE` when it is
+    /// gone: nothing was recorded, ask again.
     pub async fn receipt(&self, event: &[u8]) -> Result<Vec<u8>, Status> {
-        let Some(verified) = Verified::of(event) else {
+        self.room(Of::Consent, self.lanes.urgent_place(true))?;
+        let verified = {
+            let turn = self.urgent_checks.turn().await;
+            let Some(_turn) = turn else { return Err(self.exhausted(Of::Consent)) };
+            Verified::of(event)
+        };
+        let Some(verified) = verified else {
             let refused = refuse(&self.signer, self.clock.today(), event);
             self.tally.count(&refused.counter);
             return Ok(refused.receipt);
         };
+        let known = self.book.known(verified.subject).is_some();
         let (reply, answer) = oneshot::channel();
-        self.ask(Job::Consent(Box::new(verified), reply), answer).await
+        let job = Job::Consent(Box::new(verified), reply);
+        self.room(Of::Consent, self.lanes.send_urgent(job, known))?;
+        answer.await.map_err(|_dropped| gone())
     }
 
     /// The signed answer to one rights message.
     ///
     /// # Errors
-    /// `UNAVAILABLE` when the writer is gone or the lake cannot be read: ask again.
+    /// `RESOURCE_EXHAUSTED` with `retry-after-ms` when the writer is busy, `UNAVAILABLE` when it is
+    /// gone or the lake cannot be read: ask again.
     pub async fn rights(&self, message: &[u8]) -> Result<Vec<u8>, Status> {
-        let signed = match Message::of(message) {
+        self.room(Of::Rights, self.lanes.urgent_place(true))?;
+        let message = {
+            let turn = self.urgent_checks.turn().await;
+            let Some(_turn) = turn else { return Err(self.exhausted(Of::Rights)) };
+            Message::of(message)
+        };
+        let signed = match message {
             Ok(Message::Challenge(asked)) => {
                 self.tally.count("rights.challenge");
                 let challenge = self.challenges.give(asked.requester, self.clock.now());
@@ -117,9 +180,11 @@ impl Door {
         let fresh = self.challenges.recognise(asked.requester, &request.challenge, now);
         let Some(fresh) = fresh else { return Ok(self.unproven(Unproven(asked))) };
         let reader = request.reader_key.clone();
+        let known = self.book.known(asked.requester).is_some();
         let (reply, answer) = oneshot::channel();
-        let claim = Box::new(Claim { signed, fresh });
-        let exercised = self.ask(Job::Rights(claim, reply), answer).await?;
+        let job = Job::Rights(Box::new(Claim { signed, fresh }), reply);
+        self.room(Of::Rights, self.lanes.send_urgent(job, known))?;
+        let exercised = answer.await.map_err(|_dropped| gone())?;
         if exercised.outcome.status == RightsStatus::Unproven {
             return Ok(self.signer.unproven(Unproven(asked)));
         }
@@ -155,11 +220,38 @@ impl Door {
         self.signer.refused(refused, &[])
     }
 
-    /// Queues a job. Once queued it is done, whether or not the caller waits for the answer.
-    async fn ask<T>(&self, job: Job, answer: oneshot::Receiver<T>) -> Result<T, Status> {
-        let gone = || Status::unavailable("the collector is stopping; try again");
-        self.jobs.send(job).await.map_err(|_closed| gone())?;
-        answer.await.map_err(|_dropped| gone())
+    fn busy(&self) -> Answered {
+        self.tally.count("busy.batch");
+        Answered::Busy(self.lanes.retry_after_ms())
+    }
+
+    /// Turns a lane without a place into the status that says so.
+    fn room<T>(&self, of: Of, placed: Result<T, NoPlace>) -> Result<T, Status> {
+        placed.map_err(|refused| match refused {
+            NoPlace::Busy(_) => self.exhausted(of),
+            NoPlace::Gone => gone(),
+        })
+    }
+
+    fn exhausted(&self, of: Of) -> Status {
+        self.tally.count(match of {
+            Of::Consent => "busy.consent",
+            Of::Rights => "busy.rights",
+        });
+        let mut status = Status::resource_exhausted("the collector is busy; come again later");
+        let after = self.lanes.retry_after_ms();
+        status.metadata_mut().insert(RETRY_AFTER, after.into());
+        status
+    }
+
+    async fn respond(&self, asked: SubmitRequest) -> Result<SubmitResponse, Status> {
+        let SubmitRequest { request, frame } = asked;
+        Ok(match self.verdict(&frame).await? {
+            Answered::Verdict(verdict) => SubmitResponse { request, verdict, retry_after_ms: 0 },
+            Answered::Busy(retry_after_ms) => {
+                SubmitResponse { request, verdict: Vec::new(), retry_after_ms }
+            }
+        })
     }
 }
 
@@ -172,16 +264,14 @@ impl CollectorService for Door {
         request: Request<Streaming<SubmitRequest>>,
     ) -> Result<Response<Self::SubmitStream>, Status> {
         let door = self.clone();
-        let answers = request
-            .into_inner()
+        let frames = tokio_stream::StreamExt::timeout(request.into_inner(), self.stream_idle);
+        let answers = frames
+            .take_while(|frame| futures::future::ready(frame.is_ok()))
+            .filter_map(|frame| futures::future::ready(frame.ok()))
             .take_until(self.stop.clone().cancelled_owned())
             .map(move |frame| {
                 let door = door.clone();
-                async move {
-                    let SubmitRequest { request, frame } = frame?;
-                    let verdict = door.verdict(&frame).await?;
-                    Ok(SubmitResponse { request, verdict, retry_after_ms: 0 })
-                }
+                async move { door.respond(frame?).await }
             })
             .buffer_unordered(WINDOW);
         Ok(Response::new(Box::pin(answers)))
@@ -191,9 +281,7 @@ impl CollectorService for Door {
         &self,
         request: Request<SubmitRequest>,
     ) -> Result<Response<SubmitResponse>, Status> {
-        let SubmitRequest { request, frame } = request.into_inner();
-        let verdict = self.verdict(&frame).await?;
-        Ok(Response::new(SubmitResponse { request, verdict, retry_after_ms: 0 }))
+        Ok(Response::new(self.respond(request.into_inner()).await?))
     }
 
     async fn record_consent(
@@ -230,6 +318,10 @@ fn closed(
         }
         None => RightsStatus::Unusable.into(),
     })
+}
+
+fn gone() -> Status {
+    Status::unavailable("the collector is stopping; try again")
 }
 
 fn no_entropy(error: &NoEntropy) -> Status {

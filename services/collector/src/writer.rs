@@ -1,4 +1,4 @@
-//! The writer: one thread, one transaction and one fsync for all that waits, answers after it.
+//! The writer: one transaction and one fsync for all that waits, answers after it.
 //!
 //! Batches, consent events and rights requests of the same subject have an order here. If the book
 //! fails, nothing of the group is answered and the process ends: agents ask again, and a restart
@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use imprimatur_ledger::{Book, BookError, Txn};
 use imprimatur_runtime::{Clock, UnixSeconds};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::admit::admit;
 use crate::answer::Signer;
 use crate::gate::Inspected;
+use crate::lanes::Queue;
 use crate::offered::Offered;
 use crate::record_consent::{Desk, Verified, record};
 use crate::rights::answer::status_name;
@@ -20,10 +22,6 @@ use crate::rights::challenge::Challenges;
 use crate::rights::claim::{Claim, Exercised, decide};
 use crate::rights::reading::Readings;
 use crate::tally::Tally;
-
-/// Jobs that may wait. 256 frames of 2 KiB are half a megabyte; a full queue makes the door wait,
-/// and through it the bridge and the broker.
-pub const QUEUE: usize = 256;
 
 /// One thing to write, and whom to answer.
 #[derive(Debug)]
@@ -59,23 +57,32 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Works until all senders are gone. Runs on a thread of its own, for the book blocks.
+    /// Works until all doors are gone. Give it a thread of its own, for the book blocks.
     ///
     /// # Errors
     /// [`BookError`]: end the process.
-    pub fn run(self, mut jobs: mpsc::Receiver<Job>) -> Result<(), BookError> {
-        while let Some(first) = jobs.blocking_recv() {
-            let mut group = vec![first];
-            while group.len() < QUEUE {
-                let Ok(next) = jobs.try_recv() else { break };
-                group.push(next);
-            }
-            self.commit(group)?;
+    pub fn run(self, queue: Queue) -> Result<(), BookError> {
+        futures::executor::block_on(self.work(queue))
+    }
+
+    /// The same as a task: each group blocks whoever polls it.
+    ///
+    /// # Errors
+    /// [`BookError`]: end the process.
+    pub async fn work(self, mut queue: Queue) -> Result<(), BookError> {
+        while let Some(group) = queue.group().await {
+            let began = Instant::now();
+            self.step(group)?;
+            queue.took(began);
         }
         Ok(())
     }
 
-    fn commit(&self, group: Vec<Job>) -> Result<(), BookError> {
+    /// Writes one group in one transaction, then answers.
+    ///
+    /// # Errors
+    /// [`BookError`]: nothing of the group was answered; end the process.
+    pub fn step(&self, group: Vec<Job>) -> Result<(), BookError> {
         let txn = self.book.begin()?;
         let now = self.clock.now();
         let mut answers = Vec::with_capacity(group.len());

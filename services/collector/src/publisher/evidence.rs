@@ -6,7 +6,7 @@ use imprimatur_ledger::segments::{Holds, Manifest, write_policy, write_segment};
 use imprimatur_proto::contract;
 use imprimatur_runtime::UtcDate;
 
-use super::Publisher;
+use super::{Publisher, Step};
 use crate::error::CollectorError;
 
 impl Publisher {
@@ -27,15 +27,18 @@ impl Publisher {
             write_segment(&self.evidence, Holds::Commits, &commits, |entry| entry.position)?;
         let events =
             write_segment(&self.evidence, Holds::Consent, &events, |entry| entry.position)?;
+        self.reached(Step::Segmented)?;
         for segment in events.iter().chain(&commits) {
             txn.name_segment(segment, &counts, today)?;
         }
         let log_size = txn.log_size()?;
         txn.commit()?;
+        self.reached(Step::Named)?;
         for (hash, text) in book.policies()? {
             write_policy(&self.evidence, hash, &text)?;
         }
         self.publish_log(log_size)?;
+        self.reached(Step::Logged)?;
         let manifest = Manifest {
             collector_key: self.collector_key(),
             log_key: Digest(self.stores.book.log_public_key()),

@@ -12,7 +12,7 @@ use imprimatur_proto::contract;
 use imprimatur_proto::record::{RecordKind, Section};
 use imprimatur_runtime::UtcDate;
 
-use super::{Publisher, lake_error};
+use super::{Publisher, Step, lake_error};
 use crate::error::CollectorError;
 
 /// Values of a section, by column name.
@@ -48,6 +48,7 @@ impl Publisher {
                 replaced.push((file, rewritten));
             }
         }
+        self.reached(Step::Rewritten)?;
         let txn = book.begin()?;
         let due = txn.work(today)?;
         if !work.iter().all(|work| due.contains(work)) {

@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use imprimatur_collector::CollectorSettings;
 use imprimatur_collector::answer::{Signer, reason_name};
+use imprimatur_collector::lanes::{Queue, lanes};
 use imprimatur_collector::offered::Offered;
 use imprimatur_collector::operator::Operator;
-use imprimatur_collector::publisher::{Publisher, Stores};
+use imprimatur_collector::publisher::{Publisher, Step, Stores};
 use imprimatur_collector::rights::challenge::Challenges;
 use imprimatur_collector::rights::reading::Readings;
-use imprimatur_collector::service::{Door, READINGS};
+use imprimatur_collector::service::{Answered, Door, READINGS, STREAM_IDLE};
 use imprimatur_collector::tally::Tally;
-use imprimatur_collector::writer::{QUEUE, Writer};
+use imprimatur_collector::writer::Writer;
 pub(crate) use imprimatur_consent::policy::STRICTEST;
 use imprimatur_consent::{Category, Domain, Policy, SigningSeed, VerifyingKey};
 use imprimatur_lake::{Catalogue, Lake, Row};
@@ -34,7 +35,7 @@ use imprimatur_proto::telemetry::v1::{
 use imprimatur_proto::{canonical, contract, frame};
 use imprimatur_runtime::UtcDate;
 use imprimatur_runtime::clock::ManualClock;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const TODAY: UtcDate = UtcDate(20_778);
@@ -49,8 +50,15 @@ pub(crate) struct Rig {
     pub(crate) operator: Operator,
     pub(crate) settings: CollectorSettings,
     publisher: Publisher,
-    writing: std::thread::JoinHandle<Result<(), imprimatur_ledger::BookError>>,
+    writing: Option<std::thread::JoinHandle<Result<(), imprimatur_ledger::BookError>>>,
     folder: tempfile::TempDir,
+}
+
+/// A rig and the writer that its test drives.
+pub(crate) struct Stopped {
+    pub(crate) rig: Rig,
+    pub(crate) writer: Writer,
+    pub(crate) queue: Queue,
 }
 
 impl Rig {
@@ -65,6 +73,24 @@ impl Rig {
 
     /// A collector over a folder that may hold something already.
     pub(crate) fn over(folder: tempfile::TempDir, policies: &[String]) -> Self {
+        let (mut rig, writer, queue) = Self::parts(folder, policies);
+        rig.writing = Some(std::thread::spawn(move || writer.run(queue)));
+        rig
+    }
+
+    /// A collector with one grant, whose writer does nothing by itself.
+    pub(crate) async fn stopped() -> Stopped {
+        let parts = Self::parts(tempfile::tempdir().unwrap(), &[STRICTEST.to_owned()]);
+        let (rig, writer, mut queue) = parts;
+        let grant = signed(&decision(1, Decision::Granted, &GRANTED));
+        let (told, group) = tokio::join!(rig.tell(&grant), async {
+            writer.step(queue.group().await.unwrap()).unwrap();
+        });
+        let ((), _receipt) = (group, told);
+        Stopped { rig, writer, queue }
+    }
+
+    fn parts(folder: tempfile::TempDir, policies: &[String]) -> (Self, Writer, Queue) {
         let data = folder.path().to_owned();
         let settings =
             CollectorSettings { policies: policies.to_vec(), ..CollectorSettings::local(data) };
@@ -85,7 +111,7 @@ impl Rig {
         };
         let publisher = Publisher::open(&settings, stores).unwrap();
         let lake = Lake::open(settings.lake()).unwrap();
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (lanes, queue) = lanes();
         let door = Door {
             book: book.clone(),
             lake: lake.clone(),
@@ -95,7 +121,10 @@ impl Rig {
             reading: Arc::new(Semaphore::new(READINGS)),
             tally: Arc::clone(&tally),
             clock: Arc::<ManualClock>::clone(&time),
-            jobs,
+            checks: Arc::default(),
+            urgent_checks: Arc::default(),
+            lanes,
+            stream_idle: STREAM_IDLE,
             stop: CancellationToken::new(),
         };
         let operator = Operator {
@@ -114,14 +143,17 @@ impl Rig {
             tally,
             clock: time,
         };
-        let writing = std::thread::spawn(move || writer.run(queue));
-        Self { door, book, clock, signer, operator, settings, publisher, writing, folder }
+        let writing = None;
+        let rig =
+            Self { door, book, clock, signer, operator, settings, publisher, writing, folder };
+        (rig, writer, queue)
     }
 
     /// Closes the book; gives the folder.
     pub(crate) async fn end(self) -> tempfile::TempDir {
         let Self { door, book, operator, publisher, writing, folder, .. } = self;
         drop((door, book, operator, publisher));
+        let writing = writing.unwrap();
         tokio::task::spawn_blocking(|| writing.join()).await.unwrap().unwrap().unwrap();
         folder
     }
@@ -135,7 +167,12 @@ impl Rig {
     }
 
     pub(crate) async fn submit(&self, frame: &[u8]) -> Verdict {
-        let bytes = self.door.verdict(frame).await.unwrap();
+        let answered = self.door.verdict(frame).await.unwrap();
+        let bytes = match answered {
+            Answered::Verdict(bytes) => Some(bytes),
+            Answered::Busy(_) => None,
+        };
+        let bytes = bytes.unwrap();
         let signed: SignedVerdict = contract().decode(&bytes).unwrap();
         assert!(self.key().verifies(Domain::Verdict, &signed.verdict, &signed.signature));
         contract().decode(&signed.verdict).unwrap()
@@ -161,6 +198,15 @@ impl Rig {
 
     pub(crate) fn publish(&mut self) -> usize {
         self.publisher.publish().unwrap()
+    }
+
+    pub(crate) fn try_publish(&mut self) -> Result<usize, imprimatur_collector::CollectorError> {
+        self.publisher.publish()
+    }
+
+    /// Lets the next publication end at a step.
+    pub(crate) fn end_at(&mut self, step: Step) {
+        self.publisher.end_at(step);
     }
 
     pub(crate) fn catalogue(&self) -> Catalogue {

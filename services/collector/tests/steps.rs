@@ -1,0 +1,89 @@
+//! A publication killed at each of its steps: afterwards every row is there once, and the verifier
+//! finds nothing.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod rig;
+
+use std::collections::BTreeSet;
+
+use imprimatur_collector::control::Ask;
+use imprimatur_collector::operator::Act;
+use imprimatur_collector::publisher::Step;
+use imprimatur_consent::SigningSeed;
+use imprimatur_consent::policy::STRICTEST;
+use imprimatur_proto::consent::v1::{ConsentEvent, Decision};
+use imprimatur_proto::ingest::v1::Outcome;
+use imprimatur_verifier::verify_ledger;
+
+use crate::rig::{
+    GRANTED, Rig, TODAY, batch, day, decision, granted, owner, print, sealed, signed_by,
+};
+
+/// Publications that make files enough to be merged.
+const FILES: u64 = 18;
+
+async fn again(rig: Rig) -> Rig {
+    let rig = Rig::over(rig.end().await, &[STRICTEST.to_owned()]);
+    rig.on(imprimatur_runtime::UtcDate(TODAY.0 + 1));
+    rig
+}
+
+/// A collector with many small files of yesterday, one row on its way, and an erasure to finish.
+async fn busy() -> Rig {
+    let mut rig = granted().await;
+    let other = SigningSeed::from_seed(&[8; 32]);
+    let event = ConsentEvent {
+        public_key: other.public().to_vec(),
+        principal: vec![5; 16],
+        ..decision(1, Decision::Granted, &GRANTED)
+    };
+    rig.tell(&signed_by(&other, &event)).await;
+    for number in 1..=FILES {
+        let mut frame = batch(number, vec![print()]);
+        frame.days = vec![day(3)];
+        assert_eq!(rig.submit(&sealed(&frame)).await.outcome(), Outcome::Stored);
+        rig.publish();
+    }
+    assert_eq!(rig.catalogue().files.len(), 2 * usize::try_from(FILES).unwrap());
+    rig.on(imprimatur_runtime::UtcDate(TODAY.0 + 1));
+    let last = rig.submit(&sealed(&batch(FILES + 1, vec![print()]))).await;
+    assert_eq!(last.outcome(), Outcome::Stored);
+    rig.operator.answer(&Ask::Subject { subject: other.subject(), act: Act::Erase {} });
+    rig
+}
+
+/// Rows by commit and ordinal; each once.
+fn rows(rig: &Rig) -> BTreeSet<(u64, u32)> {
+    let rows = rig.rows();
+    let places: BTreeSet<_> = rows.iter().map(|row| (row.commit, row.ordinal)).collect();
+    assert_eq!(places.len(), rows.len(), "a row is there twice");
+    places
+}
+
+#[tokio::test]
+async fn a_publication_that_is_killed_at_any_step_is_finished_by_the_next() {
+    let mut whole = busy().await;
+    whole.publish();
+    let expected = rows(&whole);
+    assert_eq!(u64::try_from(expected.len()).unwrap(), 2 * FILES + 1);
+    assert_eq!(whole.catalogue().files.len(), 2, "the files of the date are merged");
+    for step in Step::ALL {
+        let mut rig = busy().await;
+        rig.end_at(step);
+        assert!(rig.try_publish().is_err(), "{step:?} was not reached");
+        // What a reader sees between the kill and the next start is whole, too.
+        assert!(rows(&rig).is_subset(&expected), "{step:?}");
+        let mut rig = again(rig).await;
+        rig.publish();
+        assert_eq!(rows(&rig), expected, "{step:?}");
+        assert_eq!(rig.journal(), 0);
+        assert_eq!(rig.catalogue().files.len(), 2, "{step:?}");
+        let trust = imprimatur_verifier::Trust::default();
+        let report = verify_ledger(&rig.data(), &trust).unwrap();
+        assert!(report.holds, "{step:?}: {report}");
+        let report = imprimatur_verifier::verify(&rig.data(), &trust).unwrap();
+        assert!(report.holds, "{step:?}: {report}");
+        assert_eq!(rig.publish(), 0, "nothing is left to do");
+    }
+    assert!(whole.book.known(owner().subject()).is_some());
+}
