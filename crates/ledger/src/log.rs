@@ -158,6 +158,10 @@ impl Book {
         let note = match std::fs::read_to_string(&path) {
             Ok(note) => note,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            // Cut inside a character.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                return Err(BookError::Forked);
+            }
             Err(source) => return Err(BookError::File { path, source }),
         };
         let published = Checkpoint::open(&note, &self.log_public_key());

@@ -5,6 +5,7 @@
 mod rig;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use imprimatur_collector::control::Ask;
 use imprimatur_collector::operator::Act;
@@ -13,7 +14,8 @@ use imprimatur_consent::SigningSeed;
 use imprimatur_consent::policy::STRICTEST;
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision};
 use imprimatur_proto::ingest::v1::Outcome;
-use imprimatur_verifier::verify_ledger;
+use imprimatur_runtime::UtcDate;
+use imprimatur_verifier::{Trust, verify, verify_ledger};
 
 use crate::rig::{
     GRANTED, Rig, TODAY, batch, day, decision, granted, owner, print, sealed, signed_by,
@@ -22,10 +24,31 @@ use crate::rig::{
 /// Publications that make files enough to be merged.
 const FILES: u64 = 18;
 
-async fn again(rig: Rig) -> Rig {
-    let rig = Rig::over(rig.end().await, &[STRICTEST.to_owned()]);
-    rig.on(imprimatur_runtime::UtcDate(TODAY.0 + 1));
+/// A collector a day later.
+fn later(folder: tempfile::TempDir) -> Rig {
+    let rig = Rig::over(folder, &[STRICTEST.to_owned()]);
+    rig.on(UtcDate(TODAY.0 + 1));
     rig
+}
+
+/// The same over a copy of a folder.
+fn over(before: &tempfile::TempDir) -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    copy(before.path(), folder.path());
+    later(folder)
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (entry, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy(&entry, &to);
+        } else {
+            std::fs::copy(&entry, &to).unwrap();
+        }
+    }
 }
 
 /// A collector with many small files of yesterday, one row on its way, and an erasure to finish.
@@ -45,7 +68,7 @@ async fn busy() -> Rig {
         rig.publish();
     }
     assert_eq!(rig.catalogue().files.len(), 2 * usize::try_from(FILES).unwrap());
-    rig.on(imprimatur_runtime::UtcDate(TODAY.0 + 1));
+    rig.on(UtcDate(TODAY.0 + 1));
     let last = rig.submit(&sealed(&batch(FILES + 1, vec![print()]))).await;
     assert_eq!(last.outcome(), Outcome::Stored);
     rig.operator.answer(&Ask::Subject { subject: other.subject(), act: Act::Erase {} });
@@ -62,26 +85,27 @@ fn rows(rig: &Rig) -> BTreeSet<(u64, u32)> {
 
 #[tokio::test]
 async fn a_publication_that_is_killed_at_any_step_is_finished_by_the_next() {
-    let mut whole = busy().await;
+    let before = busy().await.end().await;
+    let mut whole = over(&before);
     whole.publish();
     let expected = rows(&whole);
     assert_eq!(u64::try_from(expected.len()).unwrap(), 2 * FILES + 1);
     assert_eq!(whole.catalogue().files.len(), 2, "the files of the date are merged");
     for step in Step::ALL {
-        let mut rig = busy().await;
+        let mut rig = over(&before);
         rig.end_at(step);
         assert!(rig.try_publish().is_err(), "{step:?} was not reached");
         // What a reader sees between the kill and the next start is whole, too.
         assert!(rows(&rig).is_subset(&expected), "{step:?}");
-        let mut rig = again(rig).await;
+        let mut rig = later(rig.end().await);
         rig.publish();
         assert_eq!(rows(&rig), expected, "{step:?}");
         assert_eq!(rig.journal(), 0);
         assert_eq!(rig.catalogue().files.len(), 2, "{step:?}");
-        let trust = imprimatur_verifier::Trust::default();
+        let trust = Trust::default();
         let report = verify_ledger(&rig.data(), &trust).unwrap();
         assert!(report.holds, "{step:?}: {report}");
-        let report = imprimatur_verifier::verify(&rig.data(), &trust).unwrap();
+        let report = verify(&rig.data(), &trust).unwrap();
         assert!(report.holds, "{step:?}: {report}");
         assert_eq!(rig.publish(), 0, "nothing is left to do");
     }
