@@ -340,6 +340,24 @@ mod tests {
     }
 
     #[test]
+    fn an_event_is_named_as_in_its_json_and_shown_by_that_name_alone() {
+        let by = || Acting::Owner { signed_request: "c0ffee".to_owned() };
+        let all = [
+            What::Released { by: Acting::Operator },
+            What::ErasureRequested { by: by() },
+            What::Objected { categories: vec![Category::Laser], by: by() },
+            What::Consent { signed_event: "c0ffee".to_owned() },
+        ];
+        for what in all {
+            let json = serde_json::to_value(&what).unwrap();
+            let tagged = json.to_string().contains(&format!("\"{}\"", what.name()));
+            assert!(tagged && !what.name().is_empty(), "{json}");
+            assert_eq!(format!("{what:?}"), format!("What({})", what.name()));
+        }
+        assert_eq!(format!("{:?}", by()), "Owner(..)");
+    }
+
+    #[test]
     fn events_are_read_back_and_show_nothing() {
         let by = Acting::Owner { signed_request: "c0ffee".to_owned() };
         let what = What::Objected { categories: vec![Category::Laser], by };

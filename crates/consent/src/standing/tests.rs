@@ -262,6 +262,22 @@ fn a_restriction_that_does_not_fit_its_grounds_is_none() {
 }
 
 #[test]
+fn of_two_holds_the_longer_stands_and_of_two_alike_the_newer() {
+    let hold = |grounds, until| {
+        let restriction = Restriction { grounds, since: TODAY, until: Some(until) };
+        What::Restricted { restriction, by: Acting::Operator }
+    };
+    let claimed = folded(&granted(&[LASER]), &hold(Grounds::Claim, day(5)));
+    let stands = |standing: &Standing| standing.hold.unwrap().grounds;
+    let alike = folded(&claimed, &hold(Grounds::Statutory, day(5)));
+    assert_eq!(stands(&alike), Grounds::Statutory);
+    let shorter = folded(&claimed, &hold(Grounds::Statutory, day(4)));
+    assert_eq!(stands(&shorter), Grounds::Claim);
+    let longer = folded(&claimed, &hold(Grounds::Statutory, day(6)));
+    assert_eq!(stands(&longer), Grounds::Statutory);
+}
+
+#[test]
 fn rights_reach_a_subject_that_has_ended() {
     let gone = decide(2, Decision::Withdrawn, &Category::ALL, day(1));
     let gone = granted(&[LASER]).apply(&terms(), &gone).unwrap();
