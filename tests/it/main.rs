@@ -14,6 +14,7 @@ mod agent;
 mod commands;
 mod consent;
 mod erasure;
+mod faults;
 mod gate;
 mod kill;
 mod laser;

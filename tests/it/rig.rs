@@ -12,9 +12,10 @@ use imprimatur_lake::{Catalogue, Lake, Row};
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
 use imprimatur_testkit::peers::Mosquitto;
-use imprimatur_testkit::process::Guarded;
+use imprimatur_testkit::process::{Guarded, running_with};
 use imprimatur_testkit::tap::Tap;
 use imprimatur_testkit::{ports, wait};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::{Answer, imprimatur, said};
 
@@ -32,21 +33,28 @@ pub(crate) struct Rig {
     /// Between agents and broker.
     pub(crate) agents: Tap,
     /// Between bridge and broker.
-    bridges: Tap,
+    pub(crate) bridges: Tap,
     /// Between bridge and collector.
-    grpc: Tap,
+    pub(crate) grpc: Tap,
     pub(crate) broker: Mosquitto,
     pub(crate) grpc_port: u16,
     /// The collector's key, hex.
     pub(crate) key: String,
     log: &'static str,
     connected: usize,
+    /// The collector's data, where it is not in the folder.
+    elsewhere: Option<PathBuf>,
     folder: tempfile::TempDir,
 }
 
 impl Rig {
     /// Broker, collector and bridge, connected; `log` is their level.
     pub(crate) async fn start(log: &'static str) -> Self {
+        Self::start_at(log, None).await
+    }
+
+    /// The same with the collector's data in a folder that is not the rig's.
+    pub(crate) async fn start_at(log: &'static str, elsewhere: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let broker = Mosquitto::start(folder.path()).await.unwrap();
         let password = folder.path().join("bridge.password");
@@ -64,6 +72,7 @@ impl Rig {
             key: String::new(),
             log,
             connected: 0,
+            elsewhere,
             folder,
         };
         rig.start_collector().await;
@@ -77,7 +86,12 @@ impl Rig {
 
     /// The collector's data.
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder().join("data")
+        self.elsewhere.clone().unwrap_or_else(|| self.folder().join("data"))
+    }
+
+    /// Moves the collector's data: it must not run.
+    pub(crate) fn set_data(&mut self, data: PathBuf) {
+        self.elsewhere = Some(data);
     }
 
     pub(crate) async fn start_collector(&mut self) {
@@ -100,16 +114,21 @@ impl Rig {
     }
 
     pub(crate) async fn start_bridge(&mut self) {
+        self.connected += 1;
+        self.bridge = Some(self.another_bridge("bridge", self.connected).await);
+    }
+
+    /// A bridge beside the other, in the same share, with a log of its own.
+    pub(crate) async fn another_bridge(&self, name: &str, connected: usize) -> Guarded {
         let broker = self.bridges.address().to_string();
         let collector = format!("http://{}", self.grpc.address());
         let mut command = imprimatur(&["bridge", "--share", SHARE, "--broker", &broker]);
         command.args(["--collector", &collector, "--password-file"]);
         command.arg(self.folder().join("bridge.password"));
-        let process = self.spawn("bridge", command);
-        // The log is one file for all bridges of this rig.
-        self.connected += 1;
-        said(&process, "bridge is connected to broker and collector", self.connected, SOON).await;
-        self.bridge = Some(process);
+        let process = self.spawn(name, command);
+        // The log is one file for all bridges of this name.
+        said(&process, "bridge is connected to broker and collector", connected, SOON).await;
+        process
     }
 
     fn spawn(&self, name: &str, mut command: Command) -> Guarded {
@@ -125,6 +144,26 @@ impl Rig {
     /// Takes the collector away as a power cut would.
     pub(crate) async fn kill_collector(&mut self) {
         self.collector.take().unwrap().kill().await.unwrap();
+    }
+
+    /// Takes the bridge away.
+    pub(crate) async fn kill_bridge(&mut self) {
+        self.bridge.take().unwrap().kill().await.unwrap();
+    }
+
+    /// Takes the broker away with all that it holds, and starts it again.
+    pub(crate) async fn kill_broker(&mut self) {
+        let configuration = self.folder().join("mosquitto/mosquitto.conf");
+        for process in running_with(&configuration.display().to_string()).unwrap() {
+            let process = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+            kill_process(process, Signal::KILL).unwrap();
+        }
+        self.broker.restart().await.unwrap();
+    }
+
+    /// The collector's process.
+    pub(crate) fn collector(&self) -> &Guarded {
+        self.collector.as_ref().unwrap()
     }
 
     pub(crate) fn bridge(&self) -> &Guarded {

@@ -4,9 +4,11 @@
 //! started is gone when its handle is dropped; nothing waits for a duration, only for a condition.
 //! Never used outside tests; never reaches a network beyond the loopback.
 
+pub mod chance;
 pub mod gcode;
 pub mod mqtt;
 pub mod obligations;
+pub mod oracle;
 pub mod peers;
 pub mod ports;
 pub mod process;

@@ -1,12 +1,15 @@
 //! A TCP proxy that keeps every byte of both directions, so that tests can search what went over a wire.
 //!
 //! Keeps true: a byte is recorded before it is passed on, so whatever a peer has acted upon is in
-//! the record. Never changes a byte. Holds everything in memory: for tests of seconds.
+//! the record. Never changes a byte. Holds everything in memory, for tests of seconds, unless it is
+//! told to [`Tap::forget`]. It also plays the network's faults: severed, out of reach, and by
+//! [`Weather`] stalled, slow or late.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -34,7 +37,31 @@ pub struct Stream {
     pub bytes: Vec<u8>,
 }
 
-type Record = Arc<Mutex<Vec<Stream>>>;
+/// How bytes pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weather {
+    /// At once.
+    #[default]
+    Clear,
+    /// Not at all: connections are taken and stay open, half-open as seen from both ends.
+    Stalled,
+    /// At this many bytes a second each way of each connection, at least 1.
+    Slow(u32),
+    /// Each piece after this time.
+    Late(Duration),
+}
+
+/// Most bytes that pass at once; a tenth of a second's worth where it is slow.
+const PIECE: usize = 16 * 1024;
+
+#[derive(Debug, Default)]
+struct Kept {
+    streams: Mutex<Vec<Stream>>,
+    passed: AtomicU64,
+    forgets: AtomicBool,
+}
+
+type Record = Arc<Kept>;
 
 /// A running proxy; dropping it closes its port and all connections through it.
 #[derive(Debug)]
@@ -43,6 +70,7 @@ pub struct Tap {
     record: Record,
     cut: watch::Sender<()>,
     closed: Arc<AtomicBool>,
+    weather: watch::Sender<Weather>,
     task: JoinHandle<()>,
 }
 
@@ -57,9 +85,10 @@ impl Tap {
         let record = Record::default();
         let (cut, _) = watch::channel(());
         let closed = Arc::<AtomicBool>::default();
-        let door = Door { server, record: Arc::clone(&record), closed: Arc::clone(&closed) };
+        let (weather, sky) = watch::channel(Weather::Clear);
+        let door = Door { server, record: Arc::clone(&record), closed: Arc::clone(&closed), sky };
         let task = tokio::spawn(serve(listener, door, cut.clone()));
-        Ok(Self { address, record, cut, closed, task })
+        Ok(Self { address, record, cut, closed, weather, task })
     }
 
     /// Where clients connect.
@@ -74,7 +103,7 @@ impl Tap {
 
     /// Everything so far, two streams a connection, in the order of connecting.
     pub fn streams(&self) -> Vec<Stream> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.record.streams.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The bytes that went in `direction`, of all connections one after the other.
@@ -94,7 +123,22 @@ impl Tap {
 
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner).len() / 2
+        self.record.streams.lock().unwrap_or_else(PoisonError::into_inner).len() / 2
+    }
+
+    /// How many bytes have passed so far, both ways.
+    pub fn passed(&self) -> u64 {
+        self.record.passed.load(Ordering::SeqCst)
+    }
+
+    /// Records nothing from now on, for runs that are too long for it.
+    pub fn forget(&self) {
+        self.record.forgets.store(true, Ordering::SeqCst);
+    }
+
+    /// How bytes pass from now on, also over connections that are open.
+    pub fn set_weather(&self, weather: Weather) {
+        self.weather.send_replace(weather);
     }
 
     /// Breaks all connections of now, as a network fault would; new ones are taken.
@@ -126,10 +170,11 @@ struct Door {
     server: SocketAddr,
     record: Record,
     closed: Arc<AtomicBool>,
+    sky: watch::Receiver<Weather>,
 }
 
 async fn serve(listener: TcpListener, door: Door, cut: watch::Sender<()>) {
-    let Door { server, record, closed } = door;
+    let Door { server, record, closed, sky } = door;
     // Aborting this task drops the set, which ends every connection.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
@@ -139,6 +184,7 @@ async fn serve(listener: TcpListener, door: Door, cut: watch::Sender<()>) {
         }
         let record = Arc::clone(&record);
         let mut severed = cut.subscribe();
+        let (there, back) = (sky.clone(), sky.clone());
         connections.spawn(async move {
             // A server that is down closes the connection: that is what the client shall see.
             let Ok(upstream) = TcpStream::connect(server).await else { return };
@@ -146,8 +192,8 @@ async fn serve(listener: TcpListener, door: Door, cut: watch::Sender<()>) {
             let (from_server, to_server) = upstream.into_split();
             let both = async {
                 tokio::join!(
-                    pass(from_client, to_server, &record, index),
-                    pass(from_server, to_client, &record, index + 1),
+                    pass(from_client, to_server, (&record, index), there),
+                    pass(from_server, to_client, (&record, index + 1), back),
                 )
             };
             tokio::select! {
@@ -161,7 +207,7 @@ async fn serve(listener: TcpListener, door: Door, cut: watch::Sender<()>) {
 
 /// Adds the two streams of a new connection and gives the index of the first.
 fn open(record: &Record) -> usize {
-    let mut streams = record.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut streams = record.streams.lock().unwrap_or_else(PoisonError::into_inner);
     let index = streams.len();
     for direction in [Direction::ToServer, Direction::ToClient] {
         streams.push(Stream { direction, bytes: Vec::new() });
@@ -170,19 +216,61 @@ fn open(record: &Record) -> usize {
 }
 
 /// Copies until either end closes; then closes the other, so that the peer sees it.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, record: &Record, index: usize) {
-    let mut buffer = vec![0; 16 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    (record, index): (&Kept, usize),
+    mut sky: watch::Receiver<Weather>,
+) {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let most = match *sky.borrow() {
+            Weather::Slow(rate) => usize::try_from(rate / 10).unwrap_or(PIECE).clamp(1, PIECE),
+            _ => PIECE,
+        };
+        let room = buffer.get_mut(..most).unwrap_or_default();
+        let Ok(length @ 1..) = from.read(room).await else { break };
+        endure(&mut sky, length).await;
         let bytes = buffer.get(..length).unwrap_or_default();
-        if let Some(stream) = record.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
-            stream.bytes.extend_from_slice(bytes);
-        }
+        keep(record, index, bytes);
         if to.write_all(bytes).await.is_err() {
             break;
         }
     }
     // The peer may be gone already; there is nothing left to close then.
     to.shutdown().await.ok();
+}
+
+/// Waits as the weather makes these many bytes wait; weather that changes is felt at once.
+async fn endure(sky: &mut watch::Receiver<Weather>, length: usize) {
+    loop {
+        let weather = *sky.borrow_and_update();
+        let wait = match weather {
+            Weather::Clear => return,
+            Weather::Stalled => Duration::MAX,
+            Weather::Slow(rate) => {
+                let length = u32::try_from(length).unwrap_or(u32::MAX);
+                Duration::from_secs(1) * length / rate.max(1)
+            }
+            Weather::Late(by) => by,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => return,
+            changed = sky.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Records bytes before they are passed on.
+fn keep(record: &Kept, index: usize, bytes: &[u8]) {
+    record.passed.fetch_add(u64::try_from(bytes.len()).unwrap_or(0), Ordering::SeqCst);
+    if record.forgets.load(Ordering::SeqCst) {
+        return;
+    }
+    let mut streams = record.streams.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(stream) = streams.get_mut(index) {
+        stream.bytes.extend_from_slice(bytes);
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +338,45 @@ mod tests {
         tap.open();
         let mut new = TcpStream::connect(tap.address()).await.unwrap();
         assert_eq!(ask(&mut new, "again").await, "AGAIN");
+    }
+
+    #[tokio::test]
+    async fn a_stalled_wire_takes_connections_and_passes_nothing_until_it_clears() {
+        let tap = Tap::start(shouting_server().await).await.unwrap();
+        tap.set_weather(Weather::Stalled);
+        let mut client = TcpStream::connect(tap.address()).await.unwrap();
+        client.write_all(b"late").await.unwrap();
+        let mut answer = [0; 4];
+        let patience = Duration::from_millis(200);
+        let silence = tokio::time::timeout(patience, client.read_exact(&mut answer)).await;
+        assert!(silence.is_err() && tap.passed() == 0, "{silence:?}");
+        tap.set_weather(Weather::Clear);
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!((&answer, tap.passed()), (b"LATE", 8));
+    }
+
+    #[tokio::test]
+    async fn a_slow_wire_takes_its_time_and_loses_nothing() {
+        let tap = Tap::start(shouting_server().await).await.unwrap();
+        for (weather, least) in [
+            (Weather::Slow(20), Duration::from_millis(200)),
+            (Weather::Late(Duration::from_millis(100)), Duration::from_millis(200)),
+        ] {
+            tap.set_weather(weather);
+            let mut client = TcpStream::connect(tap.address()).await.unwrap();
+            let begin = tokio::time::Instant::now();
+            assert_eq!(ask(&mut client, "slow").await, "SLOW");
+            assert!(begin.elapsed() >= least, "{weather:?}: {:?}", begin.elapsed());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tap_that_forgets_still_passes_and_counts() {
+        let tap = Tap::start(shouting_server().await).await.unwrap();
+        tap.forget();
+        let mut client = TcpStream::connect(tap.address()).await.unwrap();
+        assert_eq!(ask(&mut client, "up").await, "UP");
+        assert_eq!((tap.passed(), tap.transcript().len()), (4, 0));
     }
 
     #[tokio::test]

@@ -1,0 +1,12 @@
+//! Faults over the real programs: processes killed, wires cut, disks that fail or fill, power that goes, load that is too much.
+//!
+//! Keeps true: each run is judged by the oracle of the testkit, from the wire and from the disk,
+//! and fails when it saw too little. Everything random comes from one printed seed; how long a run
+//! is comes from [`sizes`]. Nothing here is skipped: a missing right fails with the command to type.
+
+mod history;
+mod kills;
+mod load;
+mod network;
+mod report;
+mod sizes;
