@@ -4,9 +4,14 @@
 //! and fails when it saw too little. Everything random comes from one printed seed; how long a run
 //! is comes from [`sizes`]. Nothing here is skipped: a missing right fails with the command to type.
 
+mod direct;
 mod history;
+mod io;
 mod kills;
 mod load;
 mod network;
+mod power;
 mod report;
+mod restart;
+mod revocation;
 mod sizes;

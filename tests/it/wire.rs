@@ -1,5 +1,6 @@
 //! A client without conscience: any bytes in any order, on the topics that the broker grants it.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use imprimatur_consent::policy::STRICTEST;
@@ -92,9 +93,14 @@ impl Client {
     }
 }
 
+/// A key, and what it can sign.
+pub(crate) struct Voice {
+    pub(crate) key: SigningSeed,
+}
+
 /// A key with a connection under its subject, and the collector's key.
 pub(crate) struct Device {
-    pub(crate) key: SigningSeed,
+    voice: Voice,
     pub(crate) client: Client,
     collector: VerifyingKey,
     /// Under which subject it speaks.
@@ -115,7 +121,8 @@ impl Device {
         for kind in ["verdict", "receipt"] {
             client.subscribe(&topic(subject, kind)).await;
         }
-        Self { key, client, collector: rig.verifying_key(), subject: subject.to_owned() }
+        let (voice, collector) = (Voice { key }, rig.verifying_key());
+        Self { voice, client, collector, subject: subject.to_owned() }
     }
 
     /// Sends bytes as a batch; gives the collector's signed answer.
@@ -139,6 +146,21 @@ impl Device {
         let signed: SignedReceipt = contract().decode(&bytes).unwrap();
         assert!(self.collector.verifies(Domain::Receipt, &signed.receipt, &signed.signature));
         contract().decode(&signed.receipt).unwrap()
+    }
+}
+
+impl Deref for Device {
+    type Target = Voice;
+
+    fn deref(&self) -> &Voice {
+        &self.voice
+    }
+}
+
+impl Voice {
+    /// The voice of a seed.
+    pub(crate) fn of(seed: u8) -> Self {
+        Self { key: SigningSeed::from_seed(&[seed; 32]) }
     }
 
     /// A signed consent event of today.

@@ -31,7 +31,7 @@ pub(crate) fn cuts() -> u64 {
 
 /// Places a kind of system call is failed at, spread over all its calls; 0 for every one.
 pub(crate) fn places() -> u64 {
-    size("IMPRIMATUR_IO_PLACES", 2)
+    size("IMPRIMATUR_IO_PLACES", 4)
 }
 
 /// Power cuts.
