@@ -5,11 +5,13 @@
 //! is comes from [`sizes`]. Nothing here is skipped: a missing right fails with the command to type.
 
 mod direct;
+mod disk;
 mod history;
 mod io;
 mod kills;
 mod load;
 mod network;
+mod overload;
 mod power;
 mod report;
 mod restart;
