@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask peers|test|promises|tidy|buf|deny|ci`.
+//! The project's own commands: `cargo xtask peers|test|faults|promises|tidy|buf|deny|ci`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that people read")]
 
 mod ci;
 mod error;
+mod faults;
 mod peers;
 mod promises;
 mod run;
@@ -29,6 +30,18 @@ enum Task {
     Peers,
     /// Install peers, run all tests, and repeat the runner's closing lines at the end.
     Test,
+    /// Run the fault tests with sizes of their own, and tell in one table what they saw.
+    Faults {
+        /// Long runs: hours, not minutes.
+        #[arg(long)]
+        nightly: bool,
+        /// One kind of fault alone.
+        #[arg(long, value_name = "KIND")]
+        only: Option<faults::Only>,
+        /// The seed that an earlier run printed.
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+    },
     /// Write `docs/promises.md` and `docs/cases.md` from their registries and the tests that exist.
     Promises {
         /// Write nothing; fail where a page is stale or a promise or case is open.
@@ -52,6 +65,9 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Task::Peers => peers::install(),
         Task::Test => test::all(),
+        Task::Faults { nightly, only, seed } => {
+            faults::all(faults::Options { nightly, only, seed })
+        }
         Task::Promises { check, passed } => promises::run(check, passed.as_deref()),
         Task::Tidy => tidy::check(),
         Task::Buf => ci::buf_lint(),

@@ -10,9 +10,19 @@ use std::process::Command;
 use crate::error::TaskError;
 use crate::run;
 
-/// From Debian 12: the brokers, the slicer, and what the Python environments need to be made.
-const PACKAGES: [&str; 7] =
-    ["mosquitto", "nats-server", "prusa-slicer", "libusb-dev", "gcc", "python3", "python3-venv"];
+/// From Debian 12: the brokers, the slicer, what makes system calls fail and file systems, and what
+/// the Python environments need to be made.
+const PACKAGES: [&str; 9] = [
+    "mosquitto",
+    "nats-server",
+    "prusa-slicer",
+    "strace",
+    "e2fsprogs",
+    "libusb-dev",
+    "gcc",
+    "python3",
+    "python3-venv",
+];
 
 /// The linter of contracts; the package holds the binary alone.
 const BUF: &str = "buf-bin==1.75.0\n";

@@ -15,7 +15,7 @@ impl Chance {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -25,7 +25,7 @@ impl Chance {
 
     /// A number below `end`; 0 when `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next().checked_rem(end).unwrap_or(0)
+        self.draw().checked_rem(end).unwrap_or(0)
     }
 
     /// A time shorter than `end`, whole milliseconds.
@@ -34,8 +34,9 @@ impl Chance {
     }
 
     /// Another generator, for a part that runs on its own.
+    #[must_use]
     pub fn split(&mut self) -> Self {
-        Self(self.next())
+        Self(self.draw())
     }
 }
 
@@ -47,7 +48,7 @@ mod tests {
     fn the_same_seed_gives_the_same_and_another_gives_another() {
         let draw = |seed| {
             let mut chance = Chance::of(seed);
-            [chance.next(), chance.below(1000), chance.split().next()]
+            [chance.draw(), chance.below(1000), chance.split().draw()]
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));

@@ -116,11 +116,6 @@ impl Alone {
         (status.code(), alone)
     }
 
-    /// Takes it away.
-    pub(super) async fn kill(self) {
-        self.process.kill().await.unwrap();
-    }
-
     pub(super) fn log(&self) -> String {
         self.process.log_text()
     }

@@ -60,7 +60,7 @@ async fn a_collector_without_room_says_so_and_recovers_when_there_is_room() {
     let history = recovered(history, &words, &data, &logs).await.expect("it answered before");
     let least = Seen { acknowledged: 2, ..Seen::default() };
     let ended = if alone { "ended" } else { "went on" };
-    report::verdict_with("full_disk", &history, least, &json!({ "collector": ended }));
+    report::verdict("full_disk", &history, least, &json!({ "collector": ended }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

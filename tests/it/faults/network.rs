@@ -63,5 +63,5 @@ async fn wires_that_fail_under_load_lose_and_double_nothing() {
     };
     let [cut, away, stalled, slow, late] = played;
     let played = json!({"cut": cut, "away": away, "stalled": stalled, "slow": slow, "late": late});
-    report::verdict_with("network", &history, least, &json!({ "faults": played }));
+    report::verdict("network", &history, least, &json!({ "faults": played }));
 }

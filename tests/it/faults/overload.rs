@@ -80,7 +80,7 @@ async fn ten_times_too_much_for_a_while_leaves_nothing_behind() {
         "counts": all.counts,
     });
     let least = Seen { acknowledged: LEAST, ..Seen::default() };
-    report::verdict_with("overload", &all, least, &figures);
+    report::verdict("overload", &all, least, &figures);
 }
 
 /// Devices with a grant.

@@ -125,7 +125,7 @@ async fn power_that_goes_takes_nothing_that_a_collector_answered() {
         repeats: cuts / 2,
         withdrawals: cuts / 2,
     };
-    report::verdict_with("power", &history, least, &json!({ "cuts": cuts }));
+    report::verdict("power", &history, least, &json!({ "cuts": cuts }));
     drop(rig);
 }
 

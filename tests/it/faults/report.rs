@@ -6,24 +6,17 @@ use std::path::PathBuf;
 use imprimatur_testkit::oracle::{self, Broken, History, Seen};
 use serde_json::{Value, json};
 
-/// Judges a run, tells what it saw, and fails it for every violation.
+/// Judges a run, tells what it saw with figures of its own, and fails it for every violation.
 #[track_caller]
-pub(super) fn verdict(name: &str, history: &History, least: Seen) {
-    let broken = oracle::judge(history, least);
-    tell(name, history, &broken, &json!({}));
-    assert!(broken.is_empty(), "{name}:\n{}", listed(&broken));
-}
-
-/// The same with figures of its own.
-#[track_caller]
-pub(super) fn verdict_with(name: &str, history: &History, least: Seen, figures: &Value) {
+pub(super) fn verdict(name: &str, history: &History, least: Seen, figures: &Value) {
     let broken = oracle::judge(history, least);
     tell(name, history, &broken, figures);
     assert!(broken.is_empty(), "{name}:\n{}", listed(&broken));
 }
 
 fn listed(broken: &[Broken]) -> String {
-    broken.iter().take(20).map(|one| format!("  {one}\n")).collect()
+    let lines: Vec<String> = broken.iter().take(20).map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 fn tell(name: &str, history: &History, broken: &[Broken], figures: &Value) {

@@ -38,5 +38,5 @@ async fn a_rolling_restart_under_load_loses_and_doubles_nothing() {
     assert_eq!(other.terminate().await.unwrap().code(), Some(0));
     let history = history::ended(&mut rig, history).await;
     let least = Seen { acknowledged: rounds * 5, crashes: rounds, withdrawals: rounds, repeats: 0 };
-    report::verdict_with("restart", &history, least, &json!({ "rounds": rounds }));
+    report::verdict("restart", &history, least, &json!({ "rounds": rounds }));
 }

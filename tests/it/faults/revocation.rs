@@ -73,7 +73,7 @@ async fn after_the_reply_to_a_withdrawal_nothing_commits_under_full_load() {
         "reply_p99_us": at(99).map(|us| us.to_string()),
     });
     let least = Seen { acknowledged: wanted, withdrawals: wanted, ..Seen::default() };
-    report::verdict_with("revocation", &all, least, &figures);
+    report::verdict("revocation", &all, least, &figures);
 }
 
 fn stored(history: &History) -> usize {
