@@ -114,7 +114,7 @@ async fn an_absent_collector_is_named_and_what_waits_is_delivered() {
     said(rig.bridge(), "WARN", 1, SOON).await;
     let used = processor_time(rig.bridge().id());
     host.run().await;
-    said(host.process(), "the collector does not answer", 1, SOON).await;
+    said(host.process(), "the broker reaches no collector", 1, SOON).await;
     let used = processor_time(rig.bridge().id()) - used;
     assert!(used < 200, "the bridge is busy with nobody: {used} hundredths of a second");
     let log = rig.bridge().log_text();

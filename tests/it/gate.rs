@@ -104,6 +104,10 @@ async fn forged_answers_free_nothing() {
     host.end().await;
     assert_eq!(rig.stop_bridge().await, Some(0));
     host.spool(2);
+    // Somebody listens, so that the agent waits for answers.
+    let account = rig.broker.bridge_credentials().clone();
+    let mut bridge = Client::connect("false-bridge", rig.broker.port(), Some(&account)).await;
+    bridge.subscribe("imprimatur/v1/+/batch").await;
     host.run().await;
     let frame = wait::until(SOON, "a batch on the wire", async || {
         let sent = mqtt::published(&rig.agents, Direction::ToServer);
@@ -114,8 +118,6 @@ async fn forged_answers_free_nothing() {
     let subject = frame.topic.split('/').nth(2).unwrap();
 
     // Whoever has the bridge's account can say anything, but not in the collector's name.
-    let account = rig.broker.bridge_credentials().clone();
-    let mut bridge = Client::connect("false-bridge", rig.broker.port(), Some(&account)).await;
     let forged = forgeries(subject, &frame.payload);
     let count = u64::try_from(forged.len()).unwrap();
     for (kind, bytes) in forged {
@@ -125,6 +127,7 @@ async fn forged_answers_free_nothing() {
     host.shows("/batches_waiting", &2.into()).await;
 
     // The collector's own word frees them.
+    drop(bridge);
     rig.start_bridge().await;
     host.shows("/batches_waiting", &0.into()).await;
     assert_eq!(rig.prints(2).await.len(), 2);

@@ -72,9 +72,10 @@ impl Book {
         let path = data.join("book.redb");
         let failed = |source| BookError::File { path: path.clone(), source };
         durable::private_folder(data).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = file.open(&path).map_err(failed)?;
+        if !path.try_exists().map_err(failed)? {
+            bear(&path)?;
+        }
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
         durable::sync_folder(data).map_err(failed)?;
         let keyring = Keyring::open(&data.join("keys"))?;
         Self::of(data, redb::backends::FileBackend::new(file)?, keyring)
@@ -298,6 +299,23 @@ impl Book {
         }
         Ok(policies)
     }
+}
+
+/// Makes an empty book under another name and then gives it its own: a crash meanwhile leaves nothing
+/// that looks like a book and is none.
+fn bear(path: &Path) -> Result<(), BookError> {
+    let failed = |source| BookError::File { path: path.to_owned(), source };
+    let unfinished = path.with_extension("tmp");
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).mode(0o600);
+    let file = file.open(&unfinished).map_err(failed)?;
+    let store = redb::backends::FileBackend::new(file)?;
+    drop(redb::Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(store)?);
+    durable::rename(&unfinished, path).map_err(failed)
 }
 
 /// The key that signs checkpoints: read from its file, or drawn once.

@@ -171,21 +171,17 @@ impl Wire {
 }
 
 /// Starts a collector on what a fault has left, has everything said again and something fresh, ends
-/// it, and reads what it kept. `None` when it does not start again and had never answered anything:
-/// the first start of all was cut short, and the folder is to be made anew.
+/// it, and reads what it kept.
 pub(super) async fn recovered(
     mut history: History,
     words: &[Word],
     data: &Path,
     logs: &Path,
-) -> Option<History> {
+) -> History {
     let mut collector = Alone::spawn("recovered", None, data, logs);
-    let Some(mut wire) = collector.connect().await else {
-        let answered = history.answered.len() + history.replied.len();
-        assert_eq!(answered, 0, "it does not start again:\n{}", collector.log());
-        println!("it does not start again: {}", collector.log().trim());
-        return None;
-    };
+    let connected = collector.connect().await;
+    let mut wire =
+        connected.unwrap_or_else(|| panic!("it does not start again:\n{}", collector.log()));
     wire.insist(&mut history, words).await;
     let stored = history.answered.iter().filter(|answer| answer.refused.is_none()).count();
     let fresh = Voice::of(99);
@@ -197,7 +193,7 @@ pub(super) async fn recovered(
     assert!(code == Some(0) && !alone, "{code:?}\n{}", collector.log());
     history::verified(&mut history, data).await;
     history::add_disk(&mut history, data);
-    Some(history)
+    history
 }
 
 /// A new empty folder below another.

@@ -21,6 +21,9 @@ use crate::wire::Voice;
 /// What the kernel says of it.
 const FULL: &str = "No space left on device";
 
+/// The collector's exit code when its book cannot be written.
+const NO_ROOM: i32 = 69;
+
 /// Fills a file system with a file; gives its path.
 fn filled(at: &Path) -> PathBuf {
     let path = at.join("ballast");
@@ -55,9 +58,11 @@ async fn a_collector_without_room_says_so_and_recovers_when_there_is_room() {
     assert!(!log.contains("panicked"), "{log}");
     fs::remove_file(ballast).unwrap();
     let (code, alone) = collector.end().await;
+    // It may be about to end by itself when it is told to.
+    let alone = alone || code == Some(NO_ROOM);
     assert!(alone || code == Some(0), "with room it ends in order: {code:?}\n{}", collector.log());
     history.crashes += u64::from(alone);
-    let history = recovered(history, &words, &data, &logs).await.expect("it answered before");
+    let history = recovered(history, &words, &data, &logs).await;
     let least = Seen { acknowledged: 2, ..Seen::default() };
     let ended = if alone { "ended" } else { "went on" };
     report::verdict("full_disk", &history, least, &json!({ "collector": ended }));

@@ -221,6 +221,19 @@ impl Actor {
         })
     }
 
+    /// What waits, and what it logged last, for a person.
+    ///
+    /// # Errors
+    /// The agent's.
+    pub fn story(&self) -> Result<String, Failed> {
+        let Some(Running { agent, .. }) = &self.running else { return Ok("down".to_owned()) };
+        let shown = agent.show()?;
+        let log = agent.log()?;
+        let last: Vec<_> = log.iter().rev().take(12).rev().map(|line| &line.noted).collect();
+        let (batches, events) = (shown.batches_waiting, shown.events_waiting);
+        Ok(format!("{batches} batches and {events} events wait; {last:?}"))
+    }
+
     /// Whether all is said and answered.
     ///
     /// # Errors

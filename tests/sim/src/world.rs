@@ -306,7 +306,7 @@ impl World {
         }
         for actor in &self.actors {
             if !actor.settled()? {
-                let shown = format!("agent {}: {:?}", actor.number, actor.show()?);
+                let shown = format!("agent {}: {}", actor.number, actor.story()?);
                 self.run.violations.push(Violation::Stuck(shown));
             }
         }

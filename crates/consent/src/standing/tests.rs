@@ -158,6 +158,11 @@ fn only_the_first_grant_carries_a_recovery_key() {
     let event = ConsentEvent { recovery_key: key(5), ..grant(&[LASER]) };
     let standing = Standing::begin(&terms(), &event).unwrap();
     assert_eq!(standing.recovery.unwrap().0.to_vec(), key(5));
+    // The same again is for whoever did not hear the answer; another one would be a second code.
+    let again = |recovery_key| ConsentEvent { sequence: 2, recovery_key, ..event.clone() };
+    let same = standing.apply(&terms(), &again(key(5))).unwrap();
+    assert_eq!(same.recovery, standing.recovery);
+    assert_eq!(standing.apply(&terms(), &again(key(6))), Err(InvalidEvent::Incomplete));
     let renewal = decide(2, Decision::Renewed, &[LASER], TODAY);
     assert!(standing.apply(&terms(), &renewal).is_ok());
     let renewal = ConsentEvent { recovery_key: key(6), ..renewal };

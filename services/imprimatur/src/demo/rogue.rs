@@ -3,6 +3,7 @@
 //! It grants one category, then offers a batch with another one, a batch with a field that the
 //! contract lacks, and a batch under a signature that is not its own. All three must be refused.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use tokio_util::sync::CancellationToken;
 
-/// Offers its batches until they are refused, or `stop`.
+/// Offers its batches until they are refused, again when nobody has time, or `stop`.
 pub(super) async fn run(broker: SocketAddr, policy: Digest, stop: CancellationToken) {
     let Ok(seed) = entropy::bytes() else { return };
     let key = SigningSeed::from_seed(&seed);
@@ -39,11 +40,19 @@ async fn offer(broker: SocketAddr, policy: Digest, key: &SigningSeed) {
     let publish = |kind: &str, bytes: Vec<u8>| {
         client.try_publish(topic(kind), QoS::AtLeastOnce, false, bytes).is_ok()
     };
-    let (mut granted, mut answered) = (false, 0);
-    while answered < 3 {
+    let (mut granted, mut recorded) = (false, false);
+    let mut verdicts = BTreeSet::new();
+    let say = |recorded: bool| {
+        if recorded {
+            batches(policy, key).into_iter().all(|batch| publish("batch", batch))
+        } else {
+            publish("consent", grant(policy, key))
+        }
+    };
+    while verdicts.len() < 3 {
         match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                for kind in ["receipt", "verdict"] {
+                for kind in ["receipt", "verdict", "busy"] {
                     if client.try_subscribe(topic(kind), QoS::AtLeastOnce).is_err() {
                         return;
                     }
@@ -51,15 +60,20 @@ async fn offer(broker: SocketAddr, policy: Digest, key: &SigningSeed) {
                 granted = false;
             }
             Ok(Event::Incoming(Packet::SubAck(_))) if !granted => {
-                granted = publish("consent", grant(policy, key));
+                granted = say(recorded);
             }
             Ok(Event::Incoming(Packet::Publish(message))) => {
-                if message.topic.ends_with(b"receipt") {
-                    for batch in batches(policy, key) {
-                        publish("batch", batch);
-                    }
+                if message.topic.ends_with(b"verdict") {
+                    verdicts.insert(message.payload);
+                    continue;
+                }
+                if message.topic.ends_with(b"busy") {
+                    tokio::time::sleep(entropy::jitter(Duration::from_secs(2))).await;
                 } else {
-                    answered += 1;
+                    recorded = true;
+                }
+                if !say(recorded) {
+                    tracing::debug!("the rogue's connection takes nothing");
                 }
             }
             Ok(_) => {}
