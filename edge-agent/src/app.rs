@@ -40,17 +40,21 @@ pub enum AppError {
 /// How often the farm's list is looked at.
 const HEED_EVERY: Duration = Duration::from_hours(1);
 
-/// Looks at the farm's list now and then, until `stop` is cancelled.
+/// Looks at the farm's list now and then, and when the date becomes known, until `stop` is cancelled.
 async fn heed(agent: Agent, stop: CancellationToken) {
     let mut tick = tokio::time::interval(HEED_EVERY);
+    let mut changes = agent.changes();
+    let mut known = changes.borrow().clock;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = tick.tick() => {
-                if let Err(error) = agent.heed_mandate() {
-                    tracing::error!(error = %chain(&error), "the farm's list cannot be heeded");
-                }
+            _ = tick.tick() => {}
+            Ok(changed) = changes.wait_for(|changes| changes.clock != known) => {
+                known = changed.clock;
             }
+        }
+        if let Err(error) = agent.heed_mandate() {
+            tracing::error!(error = %chain(&error), "the farm's list cannot be heeded");
         }
     }
 }
@@ -60,12 +64,11 @@ async fn heed(agent: Agent, stop: CancellationToken) {
 /// # Errors
 /// [`AppError`] when it cannot start.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<Stopped, AppError> {
-    let clock = SystemClock::shared();
-    let agent = Agent::open(config.agent.clone(), Arc::clone(&clock))?;
+    let agent = Agent::open(config.agent.clone(), SystemClock::shared())?;
     let tasks = TaskTracker::new();
     let (out, readings) = mpsc::channel(READINGS_MAX);
     let now: NowFn = {
-        let clock = Arc::clone(&clock);
+        let clock = agent.clock();
         Arc::new(move || clock.now())
     };
     let mut statuses = Vec::new();
@@ -84,7 +87,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<Stopped, App
         seal_after: config.seal_after,
         active: config.active,
     };
-    tasks.spawn(measure::run(agent.clone(), settings, clock, readings, stop.clone()));
+    tasks.spawn(measure::run(agent.clone(), settings, readings, stop.clone()));
     if let Some(settings) = config.uplink {
         tasks.spawn(Box::pin(uplink::run(agent, settings, stop.clone())));
     } else {

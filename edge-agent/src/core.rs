@@ -7,12 +7,14 @@
 
 mod adopt;
 mod answer;
+pub(crate) mod clock_check;
 mod consent;
 mod counts;
 mod error;
 mod event;
 mod fingerprint;
 mod fresh;
+pub(crate) mod held;
 mod hexed;
 mod identity;
 mod journal;
@@ -29,20 +31,22 @@ mod spool;
 mod state;
 mod withdraw;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use imprimatur_consent::{Category, Policy};
 use imprimatur_proto::record::RecordKind;
-use imprimatur_proto::telemetry::v1::{DayReport, PrintReport};
+use imprimatur_proto::telemetry::v1::DayReport;
 use imprimatur_runtime::{Clock, UnixSeconds, UtcDate};
 use tokio::sync::watch;
 
 pub use self::answer::{Heard, Ignored};
+use self::clock_check::TrustedClock;
 pub use self::consent::{CategoryState, Granted, Overview, Withdrawn};
 pub use self::counts::{Counts, RecordCounts};
 pub use self::error::AgentError;
 use self::fingerprint::Fingerprint;
+use self::held::Measured;
 pub use self::journal::{Line, Noted};
 pub use self::mandate::Farm;
 pub use self::offer::{Errand, OfferedEvent, OfferedFrame, Says};
@@ -69,6 +73,8 @@ pub struct Changes {
     pub fault_grants: u64,
     /// Anything that gives the uplink something to say.
     pub news: u64,
+    /// Times the clock became credible again.
+    pub clock: u64,
 }
 
 /// The agent; clones share one store.
@@ -81,7 +87,7 @@ pub struct Agent {
 #[derive(Debug)]
 pub(crate) struct Core {
     settings: AgentSettings,
-    clock: Arc<dyn Clock>,
+    clock: Arc<TrustedClock>,
     store: Store,
     state: State,
     /// The store failed; read it again before anything else.
@@ -89,6 +95,8 @@ pub(crate) struct Core {
     /// A withdrawal that could not be written: it is tried before anything else, so that nothing
     /// is kept or offered until it could.
     owed: Option<Vec<Category>>,
+    /// What was measured while nobody knew its date, oldest first; bounded.
+    held: VecDeque<Measured>,
     /// The newest report of each kind as it was measured, for the preview only.
     seen: BTreeMap<RecordKind, Vec<u8>>,
     /// The day that is not over, and since when it is measured, for the preview only.
@@ -104,6 +112,7 @@ pub(crate) struct Core {
 }
 
 /// What the owner was told, each once.
+#[expect(clippy::struct_excessive_bools, reason = "each is a warning of its own")]
 #[derive(Debug, Default)]
 struct Told {
     /// That the collector's log is not to be believed.
@@ -112,6 +121,8 @@ struct Told {
     unheeded: bool,
     /// That the full spool drops.
     dropping: bool,
+    /// That the clock is doubtful.
+    clock: bool,
 }
 
 impl Agent {
@@ -122,6 +133,7 @@ impl Agent {
     pub fn open(settings: AgentSettings, clock: Arc<dyn Clock>) -> Result<Self, AgentError> {
         let mut store = Store::open(&settings.data_dir)?;
         let state = State::load(&mut store)?;
+        let clock = Arc::new(TrustedClock::new(clock, state.latest));
         let mut core = Core {
             settings,
             clock,
@@ -129,6 +141,7 @@ impl Agent {
             state,
             stale: false,
             owed: None,
+            held: VecDeque::new(),
             seen: BTreeMap::new(),
             so_far: None,
             talk: None,
@@ -140,6 +153,11 @@ impl Agent {
         core.settle_in()?;
         let (changes, _) = watch::channel(Changes::default());
         Ok(Self { core: Arc::new(Mutex::new(core)), changes })
+    }
+
+    /// The best time known: it goes on evenly while the wall clock is not to be believed.
+    pub(crate) fn clock(&self) -> Arc<TrustedClock> {
+        Arc::clone(&self.lock().clock)
     }
 
     /// Tells when to look again.
@@ -183,44 +201,6 @@ impl Agent {
     /// [`AgentError::Store`].
     pub fn show(&self) -> Result<Overview, AgentError> {
         self.with(Core::show)
-    }
-
-    /// Keeps the allowed sections of one canonical report. `started` is the print's start, or the
-    /// moment since which the day was measured.
-    ///
-    /// # Errors
-    /// [`AgentError::Report`] for bytes that are no report of this date; [`AgentError::Store`].
-    pub fn record(
-        &self,
-        kind: RecordKind,
-        report: &[u8],
-        started: UnixSeconds,
-    ) -> Result<Recorded, AgentError> {
-        self.with(|core| core.record(kind, report, started))
-    }
-
-    /// [`Agent::record`] for a print.
-    ///
-    /// # Errors
-    /// As [`Agent::record`].
-    pub fn record_print(
-        &self,
-        report: &PrintReport,
-        started: UnixSeconds,
-    ) -> Result<Recorded, AgentError> {
-        self.record(RecordKind::Print, &imprimatur_proto::canonical::encode(report), started)
-    }
-
-    /// [`Agent::record`] for a day.
-    ///
-    /// # Errors
-    /// As [`Agent::record`].
-    pub fn record_day(
-        &self,
-        report: &DayReport,
-        started: UnixSeconds,
-    ) -> Result<Recorded, AgentError> {
-        self.record(RecordKind::Day, &imprimatur_proto::canonical::encode(report), started)
     }
 
     /// Shows the day that is not over, measured since `started`, to the preview alone; `None` when
@@ -306,6 +286,7 @@ impl Agent {
         let owed = core.owed.clone();
         let settled = owed.map_or(Ok(()), |owed| core.withdraw(Some(&owed)).map(|_withdrawn| ()));
         let settled = settled.and_then(|()| if reopened { core.settle_in() } else { Ok(()) });
+        let settled = settled.and_then(|()| core.follow_clock());
         let decided = settled.and_then(|()| decide(&mut core));
         core.stale = matches!(decided, Err(AgentError::Store(_)));
         if decided.is_ok()
@@ -313,6 +294,11 @@ impl Agent {
         {
             core.stale = true;
             tracing::error!(error = %chain(&error), "what was deleted is not removed yet; trying again");
+        } else if decided.is_ok()
+            && let Err(error) = core.see()
+        {
+            core.stale = true;
+            tracing::error!(error = %chain(&error), "the time cannot be written down; trying again");
         }
         self.tell(&core);
         decided
@@ -334,12 +320,13 @@ impl Agent {
 
 impl Core {
     fn draft(&self) -> Draft {
-        Draft::of(&self.state, self.clock.now())
+        Draft::of(&self.state, self.clock.look())
     }
 
     /// Makes a change durable, then lets this program see it.
     fn commit(&mut self, draft: Draft) -> Result<(), AgentError> {
         self.state = draft.commit(&mut self.store)?;
+        self.clock.saw(self.state.latest);
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 //! Starts anew at the first grant, so that nothing from before it can be told. Prints in progress
 //! when the agent stops are forgotten; the day so far is handed over. A report that the store could
 //! not take waits here and is tried again. While another principal uses the printer nothing is
-//! measured, and a print that ran at any change between principals is never told.
+//! measured, and a print that ran at any change between principals is never told. When the clock turns
+//! out to have been wrong, what runs is moved to the right time and the day so far ends: a report of
+//! it knows on what its date stands.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use imprimatur_proto::canonical;
 use imprimatur_proto::record::RecordKind;
 use imprimatur_proto::telemetry::v1::{DayReport, ReadingSource};
-use imprimatur_runtime::{Clock, UnixSeconds, UtcDate};
+use imprimatur_runtime::{UnixSeconds, UtcDate};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,8 @@ use crate::accumulate::report::{DayContext, PrintContext, day_report, print_repo
 use crate::accumulate::{Accumulator, FaultLog, Finished, FinishedDay};
 use crate::active::Active;
 use crate::config::{Machine, SealAfter};
+use crate::core::clock_check::{Base, TrustedClock, moved};
+use crate::core::held::Measured;
 use crate::core::{Agent, AgentError, Changes};
 use crate::reading::{Reading, Said};
 use crate::told::chain;
@@ -41,16 +45,12 @@ pub struct MeasureSettings {
     pub active: Option<Active>,
 }
 
-struct Report {
-    kind: RecordKind,
-    bytes: Vec<u8>,
-    started: UnixSeconds,
-}
-
 struct Measure {
     agent: Agent,
     settings: MeasureSettings,
-    clock: Arc<dyn Clock>,
+    clock: Arc<TrustedClock>,
+    /// What all instants here stand on.
+    base: Base,
     changes: watch::Receiver<Changes>,
     identities: u64,
     fault_grants: u64,
@@ -62,7 +62,7 @@ struct Measure {
     active: bool,
     /// Whether a print runs that was begun while somebody else did.
     theirs: bool,
-    waiting: VecDeque<Report>,
+    waiting: VecDeque<Measured>,
     failing: bool,
 }
 
@@ -70,22 +70,23 @@ struct Measure {
 pub async fn run(
     agent: Agent,
     settings: MeasureSettings,
-    clock: Arc<dyn Clock>,
     mut readings: mpsc::Receiver<Reading>,
     stop: CancellationToken,
 ) {
     let changes = agent.changes();
-    let (now, since) = (*changes.borrow(), clock.now());
-    let Changes { identities, fault_grants, .. } = now;
+    let Changes { identities, fault_grants, .. } = *changes.borrow();
+    let clock = agent.clock();
+    let look = clock.look();
     let mut measure = Measure {
         agent,
         settings,
         clock,
+        base: look.base,
         changes,
         identities,
         fault_grants,
         accumulator: Accumulator::default(),
-        since,
+        since: look.now,
         online: None,
         active: true,
         theirs: false,
@@ -105,8 +106,26 @@ pub async fn run(
 }
 
 impl Measure {
-    fn read(&mut self, reading: Reading) {
+    /// The time; moves everything when it turns out to have been another.
+    fn now(&mut self) -> UnixSeconds {
+        let look = self.clock.look();
+        let before = std::mem::replace(&mut self.base, look.base);
+        let Some(by) = before.moved_to(look.base) else { return look.now };
+        let finished = self.accumulator.advance(moved(look.now, by.saturating_neg()));
+        let finished = finished.into_iter().map(|finished| self.report(finished, before));
+        let mut reports: Vec<_> = finished.collect();
+        let day = self.accumulator.move_by(|at| moved(at, by));
+        let day = day.map(|day| Finished::Day(Box::new(day)));
+        reports.extend(day.map(|day| self.report(day, before)));
+        self.since = look.now;
+        self.wait(reports);
+        look.now
+    }
+
+    fn read(&mut self, mut reading: Reading) {
         self.follow_consent();
+        // It may have been stamped before the clock was set right.
+        reading.at = reading.at.min(self.now());
         match reading.said {
             Said::Online(source) => self.online = Some(source),
             Said::Offline => self.online = None,
@@ -130,7 +149,7 @@ impl Measure {
     fn follow_active(&mut self) -> bool {
         let active = self.settings.active.as_ref().is_none_or(Active::is_this);
         let before = std::mem::replace(&mut self.active, active);
-        let at = self.clock.now();
+        let at = self.now();
         let mut observe = |said| self.accumulator.observe(Reading { at, said });
         let mut finished = Vec::new();
         match (before, active) {
@@ -155,7 +174,8 @@ impl Measure {
     fn pass(&mut self) {
         self.follow_consent();
         self.follow_active();
-        let finished = self.accumulator.advance(self.clock.now());
+        let now = self.now();
+        let finished = self.accumulator.advance(now);
         self.take(finished);
         self.hand_over();
         self.seal();
@@ -174,7 +194,8 @@ impl Measure {
 
     fn end(&mut self) {
         self.follow_consent();
-        let finished = self.accumulator.advance(self.clock.now());
+        let now = self.now();
+        let finished = self.accumulator.advance(now);
         self.take(finished);
         let day = self.accumulator.close_day();
         self.take(day.map(|day| Finished::Day(Box::new(day))).into_iter().collect());
@@ -186,12 +207,15 @@ impl Measure {
                 "reports could not be stored and are gone"
             );
         }
+        if let Err(error) = self.agent.give_up_held() {
+            tracing::error!(error = %chain(&error), "what had no date is gone and not counted");
+        }
     }
 
     /// A key was drawn: what was measured before is forgotten; what the source is, is not.
     fn follow_consent(&mut self) {
         let Changes { identities, fault_grants, .. } = *self.changes.borrow_and_update();
-        let at = self.clock.now();
+        let at = self.now();
         if std::mem::replace(&mut self.fault_grants, fault_grants) != fault_grants {
             self.accumulator.faults_granted(at);
         }
@@ -215,31 +239,36 @@ impl Measure {
         if finished.is_empty() {
             return;
         }
-        for finished in finished {
-            if self.waiting.len() >= WAITING_MAX {
-                self.waiting.pop_front();
-                tracing::warn!("a report was dropped: the store does not take any");
-            }
-            let report = self.report(finished);
-            self.waiting.push_back(report);
-        }
+        let base = self.base;
+        let reports: Vec<_> = finished.into_iter().map(|f| self.report(f, base)).collect();
+        self.wait(reports);
         self.hand_over();
         self.seal();
     }
 
-    fn report(&self, finished: Finished) -> Report {
+    fn wait(&mut self, reports: Vec<Measured>) {
+        for report in reports {
+            if self.waiting.len() >= WAITING_MAX {
+                self.waiting.pop_front();
+                tracing::warn!("a report was dropped: the store does not take any");
+            }
+            self.waiting.push_back(report);
+        }
+    }
+
+    fn report(&self, finished: Finished, base: Base) -> Measured {
         let machine = self.settings.machine;
         match finished {
             Finished::Print(print) => {
                 let technology = machine.model.map(|model| model.technology).unwrap_or_default();
                 let context = PrintContext { technology, ..PrintContext::default() };
                 let bytes = canonical::encode(&print_report(&print, context));
-                Report { kind: RecordKind::Print, bytes, started: print.started }
+                Measured { kind: RecordKind::Print, bytes, started: print.started, base }
             }
             Finished::Day(day) => {
                 let started = self.since_of(day.date);
                 let bytes = canonical::encode(&self.day_report(*day));
-                Report { kind: RecordKind::Day, bytes, started }
+                Measured { kind: RecordKind::Day, bytes, started, base }
             }
         }
     }
@@ -259,7 +288,7 @@ impl Measure {
 
     fn hand_over(&mut self) {
         while let Some(report) = self.waiting.front() {
-            match self.agent.record(report.kind, &report.bytes, report.started) {
+            match self.agent.record_measured(report) {
                 Err(error @ AgentError::Store(_)) => return self.failed(&error),
                 Err(error) => tracing::error!(error = %chain(&error), "a report was dropped"),
                 Ok(_) => self.failing = false,
@@ -269,7 +298,8 @@ impl Measure {
     }
 
     fn seal(&mut self) {
-        let past = self.agent.seal_before(self.clock.today());
+        let today = self.now().date();
+        let past = self.agent.seal_before(today);
         let prints = match self.settings.seal_after {
             SealAfter::Day => Ok(()),
             SealAfter::Print => self.agent.seal_prints().map(|_sealed| ()),

@@ -31,6 +31,12 @@ impl FaultLog {
         self.watched_since.get_or_insert(at);
     }
 
+    /// The same faults on a clock that was moved.
+    pub(super) fn move_by(&mut self, moved: impl Fn(UnixSeconds) -> UnixSeconds) {
+        self.watched_since = self.watched_since.map(&moved);
+        self.times.iter_mut().for_each(|time| *time = moved(*time));
+    }
+
     pub(super) fn add(&mut self, at: UnixSeconds) {
         if self.times.len() >= KEPT_MAX {
             self.times.remove(0);

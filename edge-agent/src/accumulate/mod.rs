@@ -148,6 +148,22 @@ impl Accumulator {
         self.roll(date)
     }
 
+    /// Goes on under a clock that was moved: what runs and what was noted moves with it. Ends the
+    /// current day; gives it, as it was dated before, unless nothing came.
+    pub fn move_by(&mut self, moved: impl Fn(UnixSeconds) -> UnixSeconds) -> Option<FinishedDay> {
+        let last = moved(self.last?);
+        self.last = Some(last);
+        self.day.offline();
+        let day = self.roll(last.date());
+        self.faults.move_by(&moved);
+        if let Running::Seen(print) = &mut self.running {
+            print.move_by(&moved);
+        }
+        // Counted by dates that were none; the core counts again.
+        self.reported.clear();
+        day
+    }
+
     /// Forgets the faults: they are told from a grant on.
     pub fn faults_granted(&mut self, at: UnixSeconds) {
         self.faults = FaultLog::from_grant(at);

@@ -104,6 +104,11 @@ impl OpenPrint {
         self.started
     }
 
+    /// The same print on a clock that was moved.
+    pub(super) fn move_by(&mut self, moved: impl Fn(UnixSeconds) -> UnixSeconds) {
+        self.started = moved(self.started);
+    }
+
     /// Takes what the file says; later facts complete earlier ones.
     pub(super) fn sliced(&mut self, sliced: Sliced) {
         let old = self.sliced;

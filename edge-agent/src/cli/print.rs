@@ -151,6 +151,14 @@ fn overview(to: &mut impl Write, value: &Overview) -> io::Result<()> {
     if let Some(until) = value.valid_until {
         writeln!(to, "The first yes ends on {until}; renew it with `consent renew`.")?;
     }
+    if value.clock_doubtful {
+        writeln!(
+            to,
+            "This device's clock cannot be believed: {} reports are held without a date, and nothing \
+             is sent until it is right. Set it, or let it synchronise (`timedatectl`).",
+            value.held
+        )?;
+    }
     if value.restricted {
         writeln!(to, "You restricted it: nothing is collected or sent until `release`.")?;
     }
@@ -174,8 +182,8 @@ fn overview(to: &mut impl Write, value: &Overview) -> io::Result<()> {
 
 /// What became of everything; each line adds up.
 fn counts(to: &mut impl Write, value: &Overview) -> io::Result<()> {
-    let Counts { collected, beyond_date, sealed, sent, stored, refused, purged, dropped, .. } =
-        value.counts;
+    let Counts { collected, beyond_date, undated, .. } = value.counts;
+    let Counts { sealed, sent, stored, refused, purged, dropped, .. } = value.counts;
     let of = value.counts.records;
     writeln!(
         to,
@@ -186,7 +194,7 @@ fn counts(to: &mut impl Write, value: &Overview) -> io::Result<()> {
     writeln!(
         to,
         "Of {collected} reports {} were stored, {} refused, {} deleted, {} dropped, {} wait; \
-         {beyond_date} were beyond what a date may tell.",
+         {beyond_date} were beyond what a date may tell. {undated} more never got a date.",
         of.stored,
         of.refused,
         of.purged,

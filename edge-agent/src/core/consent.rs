@@ -82,6 +82,10 @@ pub struct Overview {
     pub valid_until: Option<UtcDate>,
     /// Whether the collector showed an older or another log than before: nothing is sent.
     pub doubt: bool,
+    /// Whether the clock is not to be believed: what is measured is held, and nothing is sent.
+    pub clock_doubtful: bool,
+    /// Reports that are held in memory until their date is known.
+    pub held: usize,
     /// Whether the owner restricted: nothing is collected or sent until the release.
     pub restricted: bool,
     /// Whether the collector does not take what this version of the agent sends: all waits.
@@ -121,6 +125,10 @@ impl Agent {
 
 impl Core {
     fn asked(&mut self, categories: &[Category]) -> Result<(), AgentError> {
+        if self.may_date().is_err() {
+            // Nobody knows when; the next time they are shown counts.
+            return Ok(());
+        }
         let policy = &self.settings.policy;
         let new = sorted(categories, |category| {
             policy.offers(category) && !self.state.asked.contains_key(&category)
@@ -222,8 +230,9 @@ impl Core {
         Ok(named)
     }
 
-    /// Whether the policy offers all of these and the administrator denied none.
+    /// Whether the date is known, the policy offers all of these and the administrator denied none.
     fn may_be_granted(&self, categories: &[Category]) -> Result<(), AgentError> {
+        self.may_date()?;
         for &category in categories {
             if !self.settings.policy.offers(category) {
                 return Err(AgentError::NotOffered(category));
@@ -278,6 +287,8 @@ impl Core {
             ask: sorted(&Category::ALL, |category| self.may_be_asked(category)),
             valid_until: identity.and_then(|identity| identity.valid_until),
             doubt: self.state.doubt,
+            clock_doubtful: self.clock.look().doubtful,
+            held: self.held.len(),
             restricted: identity.is_some_and(|identity| identity.restricted),
             confirmed: identity.is_some_and(|identity| identity.receipted),
             contract_unsupported: identity.is_some_and(|i| i.contract_refused.is_some()),

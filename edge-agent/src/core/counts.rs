@@ -9,7 +9,8 @@
 //!
 //! A batch that gets another number because a category went or the contract changed stays the same
 //! batch: `resealed` tells how often. What is left of a refused batch is a new one: the refusal is
-//! counted, as the collector counts it, and so is the seal. `sent` counts each time a frame was
+//! counted, as the collector counts it, and so is the seal. What waits in memory for its date is not
+//! collected yet, and `undated` never was. `sent` counts each time a frame was
 //! queued to the wire, repeats included.
 
 /// What became of everything.
@@ -20,6 +21,8 @@ pub struct Counts {
     pub collected: u64,
     /// Records beyond what a date may tell.
     pub beyond_date: u64,
+    /// Reports that never got a date, because the clock stayed doubtful; they are not collected.
+    pub undated: u64,
     /// Batches that were made.
     pub sealed: u64,
     /// Times a waiting batch got another number.

@@ -31,6 +31,12 @@ pub enum AgentError {
     /// The administrator of this host denied this category. Nothing was granted.
     #[error("`{0}` is denied by the settings of this host (`deny`), so it cannot be granted")]
     Denied(Category),
+    /// The clock is doubtful, and a yes names its date. Nothing was granted or renewed.
+    #[error(
+        "this device's clock cannot be believed, and a yes names its date: set the clock, or wait \
+         until it is synchronised (`timedatectl` tells whether it is), then say it again"
+    )]
+    ClockDoubtful,
     /// The category is not granted, or its grant has ended. Nothing was renewed.
     #[error("`{0}` is not granted or has ended: `consent grant` it instead")]
     NotRenewable(Category),
@@ -57,6 +63,7 @@ impl AgentError {
         match self {
             Self::NotOffered(_)
             | Self::Denied(_)
+            | Self::ClockDoubtful
             | Self::NotRenewable(_)
             | Self::NothingHeld
             | Self::TooManyRequests(_)

@@ -140,7 +140,8 @@ pub(super) fn sign_again(
     for event in new {
         let waits = event.refused == Some(today);
         let misdated = waits && event.misdated;
-        let date = if event.outdated(today) { today } else { event.said.date };
+        let anew = event.outdated(today) && !draft.doubtful;
+        let date = if anew { today } else { event.said.date };
         let again = signed(of, next(sequence), seen, Said { date, ..event.said });
         let refused = waits.then_some(today);
         draft.wait(of.subject(), &Waiting { refused, misdated, ..again });

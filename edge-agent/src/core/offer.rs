@@ -132,7 +132,8 @@ impl Core {
         let Some(identity) = &self.state.identity else { return Ok(None) };
         let subject = identity.subject();
         let held = [identity.contract_refused, identity.held].contains(&Some(today));
-        let waits = held || identity.restricted || self.state.doubt;
+        let undated = self.may_date().is_err();
+        let waits = held || undated || identity.restricted || self.state.doubt;
         let heard = identity.receipted && self.waiting(&subject.0)?.is_empty();
         let batches = heard && !waits && self.state.spool_frames > 0;
         Ok(batches.then_some(Errand { subject, says: Says::Batches, retired: false }))
@@ -140,15 +141,18 @@ impl Core {
 
     /// The first event of a subject that the collector may record today. It passes over what the
     /// collector refused today, unless that is about the same categories: of those the order counts.
+    /// While nobody knows the date, a yes waits too.
     fn deliverable(
         &self,
         subject: SubjectId,
         today: UtcDate,
     ) -> Result<Option<Waiting>, AgentError> {
         let mut passed: Vec<Waiting> = Vec::new();
+        let undated = self.may_date().is_err();
         for event in self.waiting(&subject.0)? {
             let later = passed.iter().any(|before| before.shares(&event.said.categories));
-            if event.refused != Some(today) && !later {
+            let waits = event.refused == Some(today) || undated && event.asks();
+            if !waits && !later {
                 return Ok(Some(event));
             }
             passed.push(event);

@@ -4,14 +4,16 @@
 //! date are told and no more, however often the agent restarts.
 
 use imprimatur_consent::Category;
-use imprimatur_proto::canonical::Fault;
+use imprimatur_proto::canonical::{self, Fault};
 use imprimatur_proto::capacity::PRINTS_A_DAY;
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
+use imprimatur_proto::telemetry::v1::{DayReport, PrintReport};
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
 use super::consent::next;
-use super::{AgentError, Core};
+use super::held::Measured;
+use super::{Agent, AgentError, Core};
 use crate::store::{Space, StoreError};
 
 /// Dates whose counts are kept; the collector takes nothing as old as that.
@@ -26,6 +28,8 @@ pub enum Recorded {
     NothingAllowed,
     /// Its date has told all it may: nothing was kept.
     BeyondDate,
+    /// The clock is doubtful: it waits in memory until its date is known.
+    Held,
 }
 
 /// What a date has told.
@@ -33,6 +37,50 @@ pub enum Recorded {
 struct Told {
     prints: u32,
     days: u8,
+}
+
+impl Agent {
+    /// Keeps the allowed sections of one canonical report. `started` is the print's start, or the
+    /// moment since which the day was measured. While the clock is doubtful the report is held, and
+    /// its date is known later.
+    ///
+    /// # Errors
+    /// [`AgentError::Report`] for bytes that are no report of this date; [`AgentError::Store`].
+    pub fn record(
+        &self,
+        kind: RecordKind,
+        report: &[u8],
+        started: UnixSeconds,
+    ) -> Result<Recorded, AgentError> {
+        self.with(|core| {
+            let base = core.clock.look().base;
+            core.take(Measured { kind, bytes: report.to_vec(), started, base })
+        })
+    }
+
+    /// [`Agent::record`] for a print.
+    ///
+    /// # Errors
+    /// As [`Agent::record`].
+    pub fn record_print(
+        &self,
+        report: &PrintReport,
+        started: UnixSeconds,
+    ) -> Result<Recorded, AgentError> {
+        self.record(RecordKind::Print, &canonical::encode(report), started)
+    }
+
+    /// [`Agent::record`] for a day.
+    ///
+    /// # Errors
+    /// As [`Agent::record`].
+    pub fn record_day(
+        &self,
+        report: &DayReport,
+        started: UnixSeconds,
+    ) -> Result<Recorded, AgentError> {
+        self.record(RecordKind::Day, &canonical::encode(report), started)
+    }
 }
 
 impl Core {

@@ -57,6 +57,9 @@ pub(super) struct Contents {
 
 impl Core {
     pub(super) fn seal(&mut self, which: Which) -> Result<Sealed, AgentError> {
+        if self.may_date().is_err() {
+            return Ok(Sealed::default());
+        }
         let mut pending = self.pending()?;
         pending.retain(|pending| match which {
             Which::All => true,

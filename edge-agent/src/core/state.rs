@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use imprimatur_consent::{Category, Flag, SubjectId};
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
+use super::clock_check::Look;
 use super::counts::Counts;
 use super::event::Waiting;
 use super::identity::Identity;
@@ -100,6 +101,9 @@ pub(super) struct State {
     /// What became of everything.
     #[serde(default)]
     pub(super) counts: Counts,
+    /// The newest instant at which something was written by a credible clock.
+    #[serde(default)]
+    pub(super) latest: UnixSeconds,
     pub(super) next_pending: u64,
     pub(super) next_line: u64,
     pub(super) next_request: u64,
@@ -122,6 +126,7 @@ impl Default for State {
             mandate: None,
             rebuild: false,
             counts: Counts::default(),
+            latest: UnixSeconds::default(),
             next_pending: 0,
             next_line: 0,
             next_request: 1,
@@ -210,12 +215,16 @@ pub(super) fn number(what: &'static str, bytes: &[u8]) -> Result<u64, StoreError
 pub(super) struct Draft {
     pub(super) state: State,
     pub(super) change: Change,
+    /// The best time known.
     pub(super) now: UnixSeconds,
+    /// Whether that is not to be relied on.
+    pub(super) doubtful: bool,
 }
 
 impl Draft {
-    pub(super) fn of(state: &State, now: UnixSeconds) -> Self {
-        Self { state: state.clone(), change: Change::default(), now }
+    pub(super) fn of(state: &State, look: Look) -> Self {
+        let Look { now, doubtful, .. } = look;
+        Self { state: state.clone(), change: Change::default(), now, doubtful }
     }
 
     /// Adds a line to the log and drops the oldest beyond the bound.
@@ -282,6 +291,9 @@ impl Draft {
 
     /// Makes it durable; gives the state that is in force then.
     pub(super) fn commit(mut self, store: &mut Store) -> Result<State, StoreError> {
+        if !self.doubtful {
+            self.state.latest = self.state.latest.max(self.now);
+        }
         self.state.write(store, self.change)?;
         Ok(self.state)
     }

@@ -1,5 +1,6 @@
 //! Tests of the decisions: each rule, its opposite, and one model under random operations.
 
+pub(crate) mod doubtful;
 mod erasure;
 mod farm;
 mod grants;
@@ -12,6 +13,7 @@ mod unusable;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use imprimatur_consent::policy::{OLDEST_RECORD_DAYS, STRICTEST};
 use imprimatur_consent::{
@@ -202,7 +204,7 @@ impl Room {
         Self { folder, clock, agent, collector, spool_bytes_max }
     }
 
-    fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         let Self { folder, clock, agent, collector, spool_bytes_max } = self;
         drop(agent);
         let agent = open(folder.path(), &clock, &collector, spool_bytes_max).unwrap();
@@ -252,11 +254,11 @@ impl Room {
     }
 
     fn next_day(&self) {
-        self.clock.set(UnixSeconds(self.clock.now().0 + 86_400));
+        self.clock.advance(Duration::from_hours(24));
     }
 
     /// Spooled frames by number.
-    fn spool(&self) -> BTreeMap<u64, Vec<u8>> {
+    pub(crate) fn spool(&self) -> BTreeMap<u64, Vec<u8>> {
         let entries = self.agent.lock().store.scan(Space::Spool, b"").unwrap();
         let frame = |(key, value): (Vec<u8>, Vec<u8>)| {
             (u64::from_be_bytes(key.try_into().unwrap()), value[6..].to_vec())
@@ -371,7 +373,7 @@ fn a_grant_draws_a_key_once_and_signs_what_was_said() {
 fn each_category_is_kept_only_for_what_began_after_its_grant() {
     let room = Room::granted(&[Category::Status]);
     let began = room.clock.now();
-    room.clock.set(UnixSeconds(began.0 + 60));
+    room.clock.advance(Duration::from_mins(1));
     room.agent.grant(&[Category::PrintTime], None).unwrap();
     room.announce();
     let before = UnixSeconds(began.0 - 1);

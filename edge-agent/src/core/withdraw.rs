@@ -121,6 +121,7 @@ impl Core {
         draft.state.identity = None;
         draft.state.rebuild = true;
         self.seen.clear();
+        self.held.clear();
         self.so_far = None;
         if identity.offered {
             let mut retired = Retired::of(identity);

@@ -1,9 +1,14 @@
 //! Tests of measuring: readings in, reports in the store.
 
+use std::collections::BTreeSet;
+
 use imprimatur_consent::Category;
 use imprimatur_proto::telemetry::v1::{FaultFamily, FaultHistory, Outcome};
+use imprimatur_runtime::Clock as _;
+use proptest::prelude::*;
 
 use super::*;
+use crate::core::tests::doubtful::starts;
 use crate::core::tests::{Room, batch};
 use crate::core::{Noted, PreviewKind};
 use crate::reading::Ended;
@@ -32,15 +37,14 @@ async fn measured_by(
     let (out, readings) = mpsc::channel(8);
     let file = active.as_ref().map(|active| active.file.clone());
     let settings = MeasureSettings { machine: Machine::default(), seal_after, active };
-    let clock: Arc<dyn Clock> = Arc::<imprimatur_runtime::clock::ManualClock>::clone(&room.clock);
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(room.agent.clone(), settings, clock, readings, stop.clone()));
+    let task = tokio::spawn(run(room.agent.clone(), settings, readings, stop.clone()));
     for (said, name) in said {
         if let Some(file) = &file {
             std::fs::write(file, name).unwrap();
         }
-        let at = UnixSeconds(room.clock.now().0 + 300);
-        room.clock.set(at);
+        room.clock.advance(Duration::from_mins(5));
+        let at = room.clock.now();
         match said {
             Some(said) => out.send(Reading { at, said }).await.unwrap(),
             None => drop(room.agent.grant(&[Category::Status], None).unwrap()),
@@ -96,38 +100,40 @@ async fn otherwise_it_waits_for_the_end_of_its_day() {
     measured(&room, SealAfter::Day, said.clone().map(Some)).await;
     let overview = room.agent.show().unwrap();
     assert_eq!((overview.batches_waiting, overview.reports_pending), (0, 2));
-    room.clock.set(UnixSeconds(room.clock.now().0 + 86_400));
+    room.clock.advance(Duration::from_hours(24));
     measured(&room, SealAfter::Day, [Some(Said::Offline)]).await;
     let sealed = |line: &crate::core::Line| matches!(line.noted, Noted::Sealed { .. });
     assert_eq!(room.agent.log().unwrap().iter().filter(|line| sealed(line)).count(), 1);
 }
 
-#[tokio::test]
-async fn a_print_tells_no_fault_from_before_the_faults_were_granted() {
-    let room = Room::granted(&[Category::Status]);
-    let clock: Arc<dyn Clock> = Arc::<imprimatur_runtime::clock::ManualClock>::clone(&room.clock);
-    let mut measure = Measure {
+/// Measuring for an agent, without its task.
+fn measure(room: &Room, seal_after: SealAfter) -> Measure {
+    let clock = room.agent.clock();
+    Measure {
         agent: room.agent.clone(),
-        settings: MeasureSettings {
-            machine: Machine::default(),
-            seal_after: SealAfter::Print,
-            active: None,
-        },
+        settings: MeasureSettings { machine: Machine::default(), seal_after, active: None },
         changes: room.agent.changes(),
         identities: room.agent.changes().borrow().identities,
         fault_grants: 0,
         accumulator: Accumulator::default(),
         since: clock.now(),
+        base: clock.look().base,
         clock,
         online: None,
         active: true,
         theirs: false,
         waiting: VecDeque::new(),
         failing: false,
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_print_tells_no_fault_from_before_the_faults_were_granted() {
+    let room = Room::granted(&[Category::Status]);
+    let mut measure = measure(&room, SealAfter::Print);
     let mut say = |said| {
-        let at = UnixSeconds(room.clock.now().0 + 300);
-        room.clock.set(at);
+        room.clock.advance(Duration::from_mins(5));
+        let at = room.clock.now();
         measure.read(Reading { at, said });
     };
     say(Said::Online(ReadingSource::Moonraker));
@@ -158,4 +164,143 @@ async fn a_print_is_recorded_only_by_the_agent_that_is_active_throughout() {
     assert_eq!(batches(["anna", "anna", "ben", "anna"]).await, 0, "another meanwhile");
     assert_eq!(batches(["anna", "anna", "anna", "ben"]).await, 0, "ended by another");
     assert_eq!(batches(["ben", "anna", "anna", "anna"]).await, 1);
+}
+
+/// Lets a printer say things to an agent whose wall clock is what a test makes it.
+fn say(room: &Room, measure: &mut Measure, said: Said) {
+    let at = room.agent.clock().now();
+    measure.read(Reading { at, said });
+    measure.pass();
+}
+
+/// Minutes in which a printer goes on as it was.
+fn go_on(room: &Room, measure: &mut Measure, minutes: u64) {
+    for _ in 0..minutes {
+        room.clock.advance(Duration::from_mins(1));
+        measure.pass();
+    }
+}
+
+#[test]
+fn a_print_that_runs_while_the_clock_is_set_right_keeps_its_true_start() {
+    for (wrong, back) in [(77, true), (TODAY_PLUS_A_YEAR, true), (TODAY_PLUS_A_YEAR, false)] {
+        let mut room = Room::granted(&[Category::Status, Category::PrintTime]);
+        room.clock.advance(Duration::from_hours(30));
+        room.agent.show().unwrap();
+        let truth = room.clock.now();
+        let jumps = wrong != 77;
+        if !jumps {
+            room.clock.set(UnixSeconds(wrong));
+            room = room.restart();
+        }
+        let mut measure = measure(&room, SealAfter::Day);
+        say(&room, &mut measure, Said::Online(ReadingSource::Moonraker));
+        go_on(&room, &mut measure, 5);
+        say(&room, &mut measure, Said::Started);
+        if jumps {
+            room.clock.set(UnixSeconds(wrong));
+        }
+        go_on(&room, &mut measure, 30);
+        if back {
+            room.clock.set(UnixSeconds(truth.0 + 35 * 60));
+        }
+        go_on(&room, &mut measure, 40);
+        say(&room, &mut measure, ended());
+        measure.end();
+        // Where the jump was the correction, the print had begun before by the wrong clock.
+        let began = if back { truth.0 + 300 } else { wrong };
+        assert_eq!(starts(&room, RecordKind::Print), [UnixSeconds(began)], "{wrong} {back}");
+        assert_eq!(room.agent.show().unwrap().counts.undated, 0);
+        let days = starts(&room, RecordKind::Day);
+        let day = if back { truth } else { UnixSeconds(wrong - 300) };
+        assert!(days.iter().all(|since| since.date() == day.date()), "{days:?}");
+    }
+}
+
+const TODAY_PLUS_A_YEAR: u64 = (20_778 + 365) * 86_400 + 7200;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Pass(u64),
+    Print,
+    Lie(u64),
+    Correct,
+    /// Off for so many minutes; what the wall shows then.
+    Restart(u64, Option<u64>),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => (1..300_u64).prop_map(Op::Pass),
+        4 => Just(Op::Print),
+        1 => (0..2 * TODAY_PLUS_A_YEAR).prop_map(Op::Lie),
+        2 => Just(Op::Correct),
+        1 => (0..3000_u64, prop::option::of(0..TODAY_PLUS_A_YEAR - 400 * 86_400))
+            .prop_map(|(off, lie)| Op::Restart(off, lie)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn whatever_the_wall_shows_what_is_measured_has_its_true_date(
+        ops in proptest::collection::vec(op(), 1..40),
+    ) {
+        let mut room = Room::granted(&[Category::Status, Category::PrintTime]);
+        let mut measuring = measure(&room, SealAfter::Day);
+        let (mut truth, mut lying, mut printing) = (room.clock.now().0, None, false);
+        let (mut began, mut dates) = (BTreeSet::new(), BTreeSet::new());
+        for op in ops {
+            say(&room, &mut measuring, Said::Online(ReadingSource::Moonraker));
+            match op {
+                Op::Pass(minutes) => for _ in 0..minutes {
+                    if lying == Some(50) {
+                        room.clock.set(UnixSeconds(truth));
+                        lying = None;
+                    }
+                    truth += 60;
+                    lying = lying.map(|lied| lied + 1);
+                    dates.insert(UnixSeconds(truth).date());
+                    go_on(&room, &mut measuring, 1);
+                }
+                Op::Print => {
+                    let said = if printing { ended() } else { Said::Started };
+                    printing = !printing;
+                    if printing {
+                        began.insert(UnixSeconds(truth));
+                    }
+                    say(&room, &mut measuring, said);
+                }
+                Op::Lie(wall) => if lying.is_none() && wall.abs_diff(truth) > 86_400 {
+                    room.clock.set(UnixSeconds(wall));
+                    lying = Some(0);
+                }
+                Op::Correct => {
+                    room.clock.set(UnixSeconds(truth));
+                    lying = None;
+                }
+                Op::Restart(off, lie) => {
+                    measuring.end();
+                    drop(measuring);
+                    truth += off * 60;
+                    room.clock.set(UnixSeconds(lie.unwrap_or(truth)));
+                    (lying, printing) = (lie.map(|_| 0), false);
+                    room = room.restart();
+                    measuring = measure(&room, SealAfter::Day);
+                }
+            }
+            for print in starts(&room, RecordKind::Print) {
+                prop_assert!(began.contains(&print), "a print began at no such time: {print:?}");
+            }
+            dates.insert(UnixSeconds(truth).date());
+            let began: BTreeSet<_> = began.iter().map(|at| at.date().0).collect();
+            for batch in room.spool().values().map(|frame| batch(frame)) {
+                prop_assert!(batch.prints.iter().all(|print| began.contains(&print.start_date)));
+                prop_assert!(batch.days.iter().all(|day| dates.contains(&UtcDate(day.date))));
+            }
+            for day in starts(&room, RecordKind::Day) {
+                prop_assert!(dates.contains(&day.date()), "no such day: {day:?}");
+            }
+        }
+    }
 }

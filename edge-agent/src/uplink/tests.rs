@@ -10,7 +10,6 @@ use bytes::{Bytes, BytesMut};
 use imprimatur_consent::Category;
 use imprimatur_proto::consent::v1::{Decision, ReceiptStatus};
 use imprimatur_proto::ingest::v1::RefusalReason;
-use imprimatur_runtime::{Clock as _, UnixSeconds};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Connect, ConnectReturnCode, Packet, PubAck, PubAckReason, Publish, SubAck,
@@ -351,8 +350,7 @@ async fn requests_that_nobody_answers_do_not_hold_up_batches() {
     room.agent.seal_all().unwrap();
     until("the batch", || !wire.payloads("/batch").is_empty()).await;
     wire.judges.store(true, Ordering::SeqCst);
-    let now = room.clock.now();
-    room.clock.set(UnixSeconds(now.0 + 121));
+    room.clock.advance(Duration::from_secs(121));
     let outcome = || room.agent.requests().unwrap()[0].outcome;
     until("the answer", || outcome() == RequestOutcome::Done).await;
     until("the verdict", || waiting(&room) == 0).await;

@@ -38,9 +38,10 @@ fn a_yes_says_how_and_when_it_was_asked() {
 #[test]
 fn a_clock_that_went_back_makes_no_answer_older_than_its_question() {
     let room = Room::new();
-    room.next_day();
+    room.clock.advance(Duration::from_mins(23 * 60 + 4));
     room.agent.asked(&[Category::Status]).unwrap();
-    room.clock.set(UnixSeconds(TODAY.start().0 + 60));
+    assert_eq!(room.clock.today().0, TODAY.0 + 1);
+    room.clock.set(UnixSeconds(room.clock.now().0 - 9 * 60));
     room.agent.grant(&[Category::Status], None).unwrap();
     let (event, _) = said(&room.event().unwrap());
     assert_eq!((event.date, event.requested_date), (TODAY.0, TODAY.0));
