@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use imprimatur_consent::{Category, Digest, Domain, SigningSeed};
@@ -21,7 +22,10 @@ use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use tokio_util::sync::CancellationToken;
 
-/// Offers its batches until they are refused, again when nobody has time, or `stop`.
+/// How long it waits before it says the same again.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// Offers its batches until they are refused, or `stop`.
 pub(super) async fn run(broker: SocketAddr, policy: Digest, stop: CancellationToken) {
     let Ok(seed) = entropy::bytes() else { return };
     let key = SigningSeed::from_seed(&seed);
@@ -40,48 +44,51 @@ async fn offer(broker: SocketAddr, policy: Digest, key: &SigningSeed) {
     let publish = |kind: &str, bytes: Vec<u8>| {
         client.try_publish(topic(kind), QoS::AtLeastOnce, false, bytes).is_ok()
     };
-    let (mut granted, mut recorded) = (false, false);
-    let mut verdicts = BTreeSet::new();
-    let say = |recorded: bool| {
-        if recorded {
+    let recorded = AtomicBool::new(false);
+    let say = || {
+        if recorded.load(Ordering::Relaxed) {
             batches(policy, key).into_iter().all(|batch| publish("batch", batch))
         } else {
             publish("consent", grant(policy, key))
         }
     };
-    while verdicts.len() < 3 {
-        match events.poll().await {
-            Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                for kind in ["receipt", "verdict", "busy"] {
-                    if client.try_subscribe(topic(kind), QoS::AtLeastOnce).is_err() {
-                        return;
+    let hearing = async {
+        let (mut heard, mut verdicts) = (false, BTreeSet::new());
+        while verdicts.len() < 3 {
+            match events.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                    for kind in ["receipt", "verdict"] {
+                        if client.try_subscribe(topic(kind), QoS::AtLeastOnce).is_err() {
+                            return;
+                        }
+                    }
+                    heard = false;
+                }
+                Ok(Event::Incoming(Packet::SubAck(_))) if !heard => heard = say(),
+                Ok(Event::Incoming(Packet::Publish(message))) => {
+                    if message.topic.ends_with(b"verdict") {
+                        verdicts.insert(message.payload);
+                    } else if !recorded.swap(true, Ordering::Relaxed) {
+                        say();
                     }
                 }
-                granted = false;
-            }
-            Ok(Event::Incoming(Packet::SubAck(_))) if !granted => {
-                granted = say(recorded);
-            }
-            Ok(Event::Incoming(Packet::Publish(message))) => {
-                if message.topic.ends_with(b"verdict") {
-                    verdicts.insert(message.payload);
-                    continue;
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "the rogue lost the broker");
+                    tokio::time::sleep(entropy::jitter(Duration::from_secs(1))).await;
                 }
-                if message.topic.ends_with(b"busy") {
-                    tokio::time::sleep(entropy::jitter(Duration::from_secs(2))).await;
-                } else {
-                    recorded = true;
-                }
-                if !say(recorded) {
-                    tracing::debug!("the rogue's connection takes nothing");
-                }
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::debug!(%error, "the rogue lost the broker");
-                tokio::time::sleep(entropy::jitter(Duration::from_secs(1))).await;
             }
         }
+    };
+    let insisting = async {
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            say();
+        }
+    };
+    tokio::select! {
+        () = hearing => {}
+        () = insisting => {}
     }
     if client.try_disconnect().is_ok() {
         // The goodbye leaves with the next poll; what it answers does not matter any more.
