@@ -1,5 +1,4 @@
 //! Seeds: none violates anything, one seed twice is one run, and a liar is caught.
-#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use imprimatur_sim::{Plan, Run, Violation, run};
 
