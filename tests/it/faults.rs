@@ -5,8 +5,10 @@
 //! is comes from [`sizes`]. Nothing here is skipped: a missing right fails with the command to type.
 #![expect(clippy::print_stdout, reason = "a run tells its seed and what it saw")]
 
+mod counts;
 mod direct;
 mod disk;
+mod flood;
 mod history;
 mod io;
 mod kills;

@@ -49,6 +49,11 @@ pub(crate) fn overload() -> Duration {
     Duration::from_secs(size("IMPRIMATUR_OVERLOAD_SECONDS", 20))
 }
 
+/// How long the steady state before is looked at: long enough that memory is what it stays.
+pub(crate) fn steady() -> Duration {
+    Duration::from_secs(if judges_memory() { 120 } else { 6 })
+}
+
 /// Whether memory is judged and not only told: only a long run has a steady state.
 pub(crate) fn judges_memory() -> bool {
     overload() >= Duration::from_mins(5)
