@@ -141,7 +141,7 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SourceLine {
     /// What it is.
-    pub kind: String,
+    pub kind: SourceKind,
     /// Where it is.
     pub address: String,
     /// How it does.
@@ -364,11 +364,6 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Reply, ControlError> {
 
 /// A source's status in words.
 pub fn source_line(status: &SourceStatus) -> SourceLine {
-    let kind = match status.kind {
-        SourceKind::OctoPrint => "octoprint",
-        SourceKind::Moonraker => "moonraker",
-        SourceKind::Gcode => "gcode",
-    };
     let state = match &status.state {
         SourceState::Starting => "starting".to_owned(),
         SourceState::Connected => "connected".to_owned(),
@@ -377,5 +372,5 @@ pub fn source_line(status: &SourceStatus) -> SourceLine {
         }
         SourceState::Stopped => "stopped".to_owned(),
     };
-    SourceLine { kind: kind.to_owned(), address: status.address.clone(), state }
+    SourceLine { kind: status.kind, address: status.address.clone(), state }
 }

@@ -108,7 +108,7 @@ pub(super) fn reply(to: &mut impl Write, reply: &Reply) -> io::Result<()> {
         Reply::Sources(lines) if lines.is_empty() => writeln!(to, "No source is set."),
         Reply::Sources(lines) => {
             for line in lines {
-                writeln!(to, "{:<10} {:<32} {}", line.kind, line.address, line.state)?;
+                writeln!(to, "{:<10} {:<32} {}", line.kind.name(), line.address, line.state)?;
             }
             Ok(())
         }

@@ -10,10 +10,12 @@ mod http;
 pub mod moonraker;
 pub mod octoprint;
 pub mod settings;
+pub mod snapshot;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use imprimatur_proto::telemetry::v1::ReadingSource;
 use imprimatur_runtime::entropy::Backoff;
 use tokio::sync::{mpsc, watch};
@@ -35,8 +37,9 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_mins(1);
 /// Gives the time.
 pub type NowFn = Arc<dyn Fn() -> UnixSeconds + Send + Sync>;
 
-/// Kind of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Kind of a source; its name in settings and for the owner is the variant in small letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SourceKind {
     /// `OctoPrint`.
     OctoPrint,
@@ -44,6 +47,17 @@ pub enum SourceKind {
     Moonraker,
     /// A folder of sliced files.
     Gcode,
+}
+
+impl SourceKind {
+    /// As it is written in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OctoPrint => "octoprint",
+            Self::Moonraker => "moonraker",
+            Self::Gcode => "gcode",
+        }
+    }
 }
 
 /// How a source does, for its owner's eyes only.
@@ -77,15 +91,21 @@ pub enum SourceState {
 
 /// A source, ready to run.
 pub struct Source {
-    reader: Reader,
+    reader: Box<dyn Read>,
     now: NowFn,
     status: watch::Sender<SourceStatus>,
 }
 
-enum Reader {
-    OctoPrint(octoprint::Reader),
-    Moonraker(Box<moonraker::Reader>),
-    Gcode(gcode::watch::Reader),
+/// A reader of one peer.
+///
+/// Keeps true: it asks and never acts, takes what its allow-list names, and bounds what it takes.
+pub(crate) trait Read: Send {
+    /// Where the peer is, without credentials.
+    fn address(&self) -> String;
+
+    /// Reads until something fails. Called again after a wait that grows with each failure in a row:
+    /// what is known of a print stays.
+    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>>;
 }
 
 /// What a reader has of the outside: a queue for readings, the time, and its status.
@@ -99,23 +119,8 @@ pub(crate) struct Link {
 impl Source {
     /// Prepares a source; nothing is asked before [`Source::run`].
     pub fn new(settings: SourceSettings, now: NowFn) -> Self {
-        let (kind, reader) = match settings {
-            SourceSettings::OctoPrint(settings) => {
-                (SourceKind::OctoPrint, Reader::OctoPrint(octoprint::Reader::new(settings)))
-            }
-            SourceSettings::Moonraker(settings) => (
-                SourceKind::Moonraker,
-                Reader::Moonraker(Box::new(moonraker::Reader::new(settings))),
-            ),
-            SourceSettings::Gcode(settings) => {
-                (SourceKind::Gcode, Reader::Gcode(gcode::watch::Reader::new(settings)))
-            }
-        };
-        let address = match &reader {
-            Reader::OctoPrint(reader) => reader.address(),
-            Reader::Moonraker(reader) => reader.address(),
-            Reader::Gcode(reader) => reader.address(),
-        };
+        let (kind, reader) = settings.reader();
+        let address = reader.address();
         let (status, _) =
             watch::channel(SourceStatus { kind, address, state: SourceState::Starting });
         Self { reader, now, status }
@@ -136,7 +141,7 @@ impl Source {
             let began = tokio::time::Instant::now();
             let failed = tokio::select! {
                 () = stop.cancelled() => break,
-                failed = Box::pin(self.reader.serve(&mut link)) => failed,
+                failed = self.reader.serve(&mut link) => failed,
             };
             let error = match failed {
                 Err(SourceError::QueueClosed) => break,
@@ -159,16 +164,6 @@ impl Source {
             }
         }
         link.set(SourceState::Stopped);
-    }
-}
-
-impl Reader {
-    async fn serve(&mut self, link: &mut Link) -> Result<(), SourceError> {
-        match self {
-            Self::OctoPrint(reader) => reader.serve(link).await,
-            Self::Moonraker(reader) => reader.serve(link).await,
-            Self::Gcode(reader) => reader.serve(link).await,
-        }
     }
 }
 

@@ -12,9 +12,13 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::error::SourceError;
+pub use super::gcode::settings::GcodeSettings;
+pub use super::moonraker::settings::{MoonrakerRoles, MoonrakerSettings};
+pub use super::octoprint::settings::OctoPrintSettings;
+use super::{Read, SourceKind, gcode, moonraker, octoprint};
 use crate::catalogue;
 
-/// Settings of one source; `kind` is `octoprint`, `moonraker` or `gcode`.
+/// Settings of one source; `kind` is a name of [`super::SourceKind`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum SourceSettings {
@@ -26,46 +30,15 @@ pub enum SourceSettings {
     Gcode(GcodeSettings),
 }
 
-/// Settings of an `OctoPrint` source.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "RawOctoPrint")]
-pub struct OctoPrintSettings {
-    pub(crate) address: Address,
-    pub(crate) key: KeySource,
-    pub(crate) poll: Duration,
-    pub(crate) material: Option<MaterialFamily>,
-}
-
-/// Settings of a Moonraker source.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "RawMoonraker")]
-pub struct MoonrakerSettings {
-    pub(crate) address: Address,
-    pub(crate) key: Option<KeySource>,
-    pub(crate) poll: Duration,
-    pub(crate) material: Option<MaterialFamily>,
-    pub(crate) roles: MoonrakerRoles,
-}
-
-/// Which of the owner's own Klipper names stands for what; names stay in the reader.
-#[derive(Clone, Debug, Default)]
-pub struct MoonrakerRoles {
-    /// Object name of the light source, `output_pin NAME`.
-    pub laser: Option<String>,
-    /// Object name of the tank or powder-bed heater, `heater_generic NAME`.
-    pub process: Option<String>,
-    /// Object name of the run-out sensor, `filament_switch_sensor NAME`.
-    pub run_out: Option<String>,
-    /// Object name of the electronics sensor, `temperature_sensor NAME`.
-    pub electronics: Option<String>,
-}
-
-/// Settings of a G-code folder source.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "RawGcode")]
-pub struct GcodeSettings {
-    pub(crate) folder: PathBuf,
-    pub(crate) poll: Duration,
+impl SourceSettings {
+    /// The reader that they are for.
+    pub(super) fn reader(self) -> (SourceKind, Box<dyn Read>) {
+        match self {
+            Self::OctoPrint(own) => (SourceKind::OctoPrint, Box::new(octoprint::Reader::new(own))),
+            Self::Moonraker(own) => (SourceKind::Moonraker, Box::new(moonraker::Reader::new(own))),
+            Self::Gcode(own) => (SourceKind::Gcode, Box::new(gcode::watch::Reader::new(own))),
+        }
+    }
 }
 
 /// A setting that cannot be used.
@@ -125,99 +98,6 @@ pub(crate) enum KeySource {
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
-
-/// An `OctoPrint` source as the owner writes it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawOctoPrint {
-    /// `http://HOST:PORT`, in the local network.
-    url: String,
-    /// Key of an account with the single permission STATUS. Prefer the file.
-    api_key: Option<Secret>,
-    /// File that holds the key.
-    api_key_file: Option<PathBuf>,
-    /// Seconds between two questions; default 2, because `OctoPrint` itself asks its printer about
-    /// each 5 s while printing, so that more tells nothing; 1 to 60.
-    poll_seconds: Option<f64>,
-    /// What is loaded, since the least account cannot read it; default unknown.
-    material: Option<String>,
-}
-
-/// A Moonraker source as the owner writes it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawMoonraker {
-    /// `http://HOST:PORT`, in the local network.
-    url: String,
-    /// Key, where Moonraker wants one. It can do everything: prefer the file.
-    api_key: Option<Secret>,
-    /// File that holds the key.
-    api_key_file: Option<PathBuf>,
-    /// Seconds between two readings of the heaters; default 2; 1 to 60. Moonraker sends by itself.
-    poll_seconds: Option<f64>,
-    /// What is loaded, where files do not say; default unknown.
-    material: Option<String>,
-    /// Name of the `[output_pin NAME]` that is the light source; default none.
-    laser_pin: Option<String>,
-    /// Name of the `[heater_generic NAME]` of the tank or powder bed; default none.
-    process_heater: Option<String>,
-    /// Name of the `[filament_switch_sensor NAME]` that tells a run-out; default none.
-    run_out_sensor: Option<String>,
-    /// Name of the `[temperature_sensor NAME]` of the electronics; default none.
-    electronics_sensor: Option<String>,
-}
-
-/// A G-code folder as the owner writes it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGcode {
-    /// Folder that the slicer writes to.
-    folder: PathBuf,
-    /// Seconds between two looks; default 10; 1 to 3600.
-    poll_seconds: Option<f64>,
-}
-
-impl TryFrom<RawOctoPrint> for OctoPrintSettings {
-    type Error = SettingsError;
-
-    fn try_from(raw: RawOctoPrint) -> Result<Self, SettingsError> {
-        Ok(Self {
-            address: Address::parse(&raw.url)?,
-            key: key(raw.api_key, raw.api_key_file)?.ok_or(SettingsError::Key)?,
-            poll: seconds(raw.poll_seconds, 2.0, 60.0, "1 to 60 seconds")?,
-            material: material(raw.material.as_deref())?,
-        })
-    }
-}
-
-impl TryFrom<RawMoonraker> for MoonrakerSettings {
-    type Error = SettingsError;
-
-    fn try_from(raw: RawMoonraker) -> Result<Self, SettingsError> {
-        let roles = MoonrakerRoles {
-            laser: named("output_pin", raw.laser_pin, "laser_pin")?,
-            process: named("heater_generic", raw.process_heater, "process_heater")?,
-            run_out: named("filament_switch_sensor", raw.run_out_sensor, "run_out_sensor")?,
-            electronics: named("temperature_sensor", raw.electronics_sensor, "electronics_sensor")?,
-        };
-        Ok(Self {
-            address: Address::parse(&raw.url)?,
-            key: key(raw.api_key, raw.api_key_file)?,
-            poll: seconds(raw.poll_seconds, 2.0, 60.0, "1 to 60 seconds")?,
-            material: material(raw.material.as_deref())?,
-            roles,
-        })
-    }
-}
-
-impl TryFrom<RawGcode> for GcodeSettings {
-    type Error = SettingsError;
-
-    fn try_from(raw: RawGcode) -> Result<Self, SettingsError> {
-        let poll = seconds(raw.poll_seconds, 10.0, 3600.0, "1 to 3600 seconds")?;
-        Ok(Self { folder: raw.folder, poll })
-    }
-}
 
 impl Address {
     /// Reads an address.
@@ -317,7 +197,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn key(inline: Option<Secret>, file: Option<PathBuf>) -> Result<Option<KeySource>, SettingsError> {
+/// The key, of two ways to give it.
+pub(crate) fn key(
+    inline: Option<Secret>,
+    file: Option<PathBuf>,
+) -> Result<Option<KeySource>, SettingsError> {
     match (inline, file) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err(SettingsError::Key),
@@ -328,7 +212,8 @@ fn key(inline: Option<Secret>, file: Option<PathBuf>) -> Result<Option<KeySource
     }
 }
 
-fn seconds(
+/// `poll_seconds`, within 1 and `max`.
+pub(crate) fn seconds(
     given: Option<f64>,
     default: f64,
     max: f64,
@@ -342,7 +227,8 @@ fn seconds(
     }
 }
 
-fn material(name: Option<&str>) -> Result<Option<MaterialFamily>, SettingsError> {
+/// `material`: a family by name.
+pub(crate) fn material(name: Option<&str>) -> Result<Option<MaterialFamily>, SettingsError> {
     match name.map(catalogue::material) {
         None => Ok(None),
         Some(None) => Err(SettingsError::Material),
@@ -353,18 +239,6 @@ fn material(name: Option<&str>) -> Result<Option<MaterialFamily>, SettingsError>
         }
         Some(family) => Ok(family),
     }
-}
-
-/// The Klipper object of a name; `printer.cfg` writes it behind the section's kind.
-fn named(
-    section: &str,
-    name: Option<String>,
-    key: &'static str,
-) -> Result<Option<String>, SettingsError> {
-    let Some(name) = name else { return Ok(None) };
-    let fits = (1..=64).contains(&name.len())
-        && name.chars().all(|c| !c.is_control() && !c.is_whitespace());
-    if fits { Ok(Some(format!("{section} {name}"))) } else { Err(SettingsError::Name { key }) }
 }
 
 /// Loopback, private (RFC 1918, RFC 4193), link-local, or shared by a carrier (RFC 6598).

@@ -4,6 +4,7 @@
 //! where it was read. At most [`PART_BYTES_MAX`] bytes from each end of a file are read.
 
 mod keys;
+pub mod settings;
 pub mod watch;
 
 use std::fs::File;

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use futures::future::BoxFuture;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::reading::{Said, Sliced};
-use crate::sources::Link;
 use crate::sources::error::SourceError;
 use crate::sources::settings::GcodeSettings;
+use crate::sources::{Link, Read};
 
 /// Files of a folder that are looked at. A folder with more is an archive, not an output folder.
 const FILES_MAX: usize = 10_000;
@@ -33,17 +34,23 @@ struct Stamp {
     told: bool,
 }
 
+impl Read for Reader {
+    fn address(&self) -> String {
+        self.folder.display().to_string()
+    }
+
+    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(self.read(link))
+    }
+}
+
 impl Reader {
     pub(crate) fn new(settings: GcodeSettings) -> Self {
         Self { folder: settings.folder, poll: settings.poll, seen: None }
     }
 
-    pub(crate) fn address(&self) -> String {
-        self.folder.display().to_string()
-    }
-
     /// Looks until something fails.
-    pub(crate) async fn serve(&mut self, link: &mut Link) -> Result<(), SourceError> {
+    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
         let mut ticks = interval(self.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -5,10 +5,12 @@
 //! harmless is that [`wire::Call`] has no call that acts.
 
 pub mod session;
+pub mod settings;
 pub mod wire;
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::{SinkExt, StreamExt};
 use imprimatur_proto::telemetry::v1::ReadingSource;
 use tokio::net::TcpStream;
@@ -20,7 +22,7 @@ use self::session::{Obstacle, Session};
 use self::wire::{Call, Frame};
 use super::error::SourceError;
 use super::settings::MoonrakerSettings;
-use super::{Link, http};
+use super::{Link, Read, http};
 
 /// Name in messages.
 const PEER: &str = "Moonraker";
@@ -43,18 +45,24 @@ pub(crate) struct Reader {
     session: Session,
 }
 
+impl Read for Reader {
+    fn address(&self) -> String {
+        self.settings.address.to_string()
+    }
+
+    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(self.read(link))
+    }
+}
+
 impl Reader {
     pub(crate) fn new(settings: MoonrakerSettings) -> Self {
         let session = Session::new(settings.material, settings.poll.as_secs());
         Self { settings, session }
     }
 
-    pub(crate) fn address(&self) -> String {
-        self.settings.address.to_string()
-    }
-
     /// Reads until something fails.
-    pub(crate) async fn serve(&mut self, link: &mut Link) -> Result<(), SourceError> {
+    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
         let key = match &self.settings.key {
             Some(source) => Some(source.read().await?),
             None => None,

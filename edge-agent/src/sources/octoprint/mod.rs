@@ -5,10 +5,12 @@
 //! nothing but this order stops it. The parser drops those messages as well.
 
 pub mod session;
+pub mod settings;
 pub mod wire;
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::{SinkExt, StreamExt};
 use imprimatur_proto::telemetry::v1::ReadingSource;
 use imprimatur_runtime::entropy::Backoff;
@@ -22,7 +24,7 @@ use self::wire::{EVENTS, JobAnswer, Login, Printer, Push};
 use super::error::SourceError;
 use super::http::{self, Answer, Http};
 use super::settings::{OctoPrintSettings, Secret};
-use super::{Link, WAIT_MAX, WAIT_MIN};
+use super::{Link, Read, WAIT_MAX, WAIT_MIN};
 use crate::reading::Said;
 
 /// Name in messages.
@@ -54,18 +56,24 @@ struct Connection {
     socket_backoff: Backoff,
 }
 
+impl Read for Reader {
+    fn address(&self) -> String {
+        self.settings.address.to_string()
+    }
+
+    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(self.read(link))
+    }
+}
+
 impl Reader {
     pub(crate) fn new(settings: OctoPrintSettings) -> Self {
         let session = Session::new(settings.material);
         Self { settings, session }
     }
 
-    pub(crate) fn address(&self) -> String {
-        self.settings.address.to_string()
-    }
-
     /// Reads until something fails.
-    pub(crate) async fn serve(&mut self, link: &mut Link) -> Result<(), SourceError> {
+    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
         let mut connection = Connection {
             http: Http::new(PEER, REMEDY)?,
             key: self.settings.key.read().await?,

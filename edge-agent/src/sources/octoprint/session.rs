@@ -7,8 +7,8 @@
 use imprimatur_proto::telemetry::v1::{FaultFamily, MaterialFamily, Outcome};
 
 use super::wire::{Activity, FaultCode, JobAnswer, Printer, Push};
-use crate::catalogue;
 use crate::reading::{Ended, Said, Sliced};
+use crate::sources::snapshot::grams;
 
 /// Polls that must contradict the events before they are believed; above the time that a
 /// `PrintDone` can wait in the socket's queue.
@@ -239,10 +239,9 @@ impl Session {
             return None;
         }
         self.plan_told = true;
-        let density = self.material.and_then(catalogue::density);
         Some(Said::Sliced(Sliced {
             seconds,
-            amount: volume.zip(density).map(|(volume, density)| volume * density),
+            amount: volume.and_then(|volume| grams(volume, self.material)),
             family: self.material,
             ..Sliced::default()
         }))
