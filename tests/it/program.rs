@@ -38,9 +38,14 @@ pub(crate) struct Answer {
 impl Answer {
     /// Runs a command to its end.
     pub(crate) async fn of(command: Command) -> Self {
+        Self::within(ANSWER, command).await
+    }
+
+    /// The same for one that may take as long as this.
+    pub(crate) async fn within(limit: Duration, command: Command) -> Self {
         let mut command = tokio::process::Command::from(command);
         command.stdin(std::process::Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(ANSWER, command.output()).await;
+        let output = tokio::time::timeout(limit, command.output()).await;
         let output = output.unwrap_or_else(|_elapsed| panic!("{command:?} did not end")).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }

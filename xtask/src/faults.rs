@@ -44,12 +44,12 @@ pub(crate) struct Options {
 /// Sizes of the long runs; the short ones are the tests' own.
 const NIGHTLY: [(&str, &str); 7] = [
     ("IMPRIMATUR_KILLS", "500"),
-    ("IMPRIMATUR_NETWORK_FAULTS", "200"),
+    ("IMPRIMATUR_NETWORK_FAULTS", "100"),
     ("IMPRIMATUR_IO_PLACES", "0"),
     ("IMPRIMATUR_POWER_CUTS", "200"),
     ("IMPRIMATUR_WITHDRAWALS", "1000"),
     ("IMPRIMATUR_OVERLOAD_SECONDS", "600"),
-    ("IMPRIMATUR_RESTARTS", "50"),
+    ("IMPRIMATUR_RESTARTS", "20"),
 ];
 
 /// What one run left.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::Path;
+use std::time::Duration;
 
 use imprimatur_consent::event::What;
 use imprimatur_consent::{Digest, Pseudonym};
@@ -25,6 +26,9 @@ use imprimatur_testkit::tap::{Direction, Tap};
 use crate::program::{Answer, imprimatur};
 use crate::rig::Rig;
 use crate::wire::reason;
+
+/// The longest that a look at all that a long run left may take.
+const VERIFIED: Duration = Duration::from_mins(20);
 
 /// Adds what went over the wire between agents and broker.
 pub(super) fn add_wire(history: &mut History, tap: &Tap) {
@@ -134,7 +138,7 @@ pub(super) async fn ended(rig: &mut Rig, mut history: History) -> History {
 pub(super) async fn verified(history: &mut History, data: &Path) {
     let mut command = imprimatur(&["compliance", "verify", "--data"]);
     command.arg(data);
-    let answer = Answer::of(command).await;
+    let answer = Answer::within(VERIFIED, command).await;
     history.verifier = (answer.code != Some(0)).then(|| format!("{}{}", answer.out, answer.err));
 }
 
