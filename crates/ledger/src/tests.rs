@@ -9,6 +9,7 @@ mod writeback;
 
 use imprimatur_consent::event::What;
 use imprimatur_consent::policy::STRICTEST;
+use imprimatur_consent::standing::InvalidEvent;
 use imprimatur_consent::{
     Category, Denial, Digest, Domain, Policy, SigningSeed, Standing, SubjectId, enrolment,
 };
@@ -20,6 +21,7 @@ use imprimatur_proto::field;
 use imprimatur_proto::record::{RecordKind, Section};
 use imprimatur_runtime::UtcDate;
 use proptest::prelude::*;
+use redb::ReadableTable as _;
 
 use crate::{AppendError, Book, Repeat, Token, TokenUse, Txn, VERDICTS_REMEMBERED};
 
@@ -143,8 +145,41 @@ fn the_last_verdicts_are_remembered_and_older_numbers_are_too_old() {
     assert_eq!(repeat(last), Repeat::Same(b"v".to_vec()));
     assert_eq!(repeat(last + 1), Repeat::New);
     assert_eq!(txn.repeat(subject, 11, Digest([2; 32])).unwrap(), Repeat::Reused);
+    // A number that is kept again pushes none out.
+    txn.keep_verdict(subject, last, Digest([1; 32]), b"v").unwrap();
+    assert_eq!(repeat(11), Repeat::Same(b"v".to_vec()));
     // Another subject has its own numbers.
     assert_eq!(txn.repeat(SubjectId([5; 16]), 1, Digest([1; 32])).unwrap(), Repeat::New);
+}
+
+#[test]
+fn an_event_of_another_key_makes_no_subject() {
+    let (book, _folder) = book();
+    let txn = book.begin().unwrap();
+    let event = said(7, 1, Decision::Granted, &[Category::PrintTime]);
+    let recorded = txn.record(key(8).subject(), &event, TODAY.start()).unwrap();
+    assert_eq!(recorded, Err(InvalidEvent::Foreign));
+    assert_eq!(txn.standing(key(7).subject()).unwrap(), None);
+}
+
+#[test]
+fn an_answer_cannot_stand_in_for_another() {
+    let (book, _folder) = book();
+    let txn = book.begin().unwrap();
+    let subject = granted(&txn).subject();
+    txn.keep_verdict(subject, 1, Digest([1; 32]), b"v").unwrap();
+    let slot = txn.slot(subject).unwrap();
+    {
+        let mut verdicts = txn.raw.open_table(crate::tables::VERDICTS).unwrap();
+        let sealed = verdicts.get((slot, 1)).unwrap().unwrap().value().to_vec();
+        verdicts.insert((slot, 2), sealed.as_slice()).unwrap();
+        let mut receipts = txn.raw.open_table(crate::tables::RECEIPTS).unwrap();
+        receipts.insert((slot, 1), sealed.as_slice()).unwrap();
+    }
+    let repeat = |sequence| txn.repeat(subject, sequence, Digest([1; 32])).unwrap();
+    assert_eq!(repeat(1), Repeat::Same(b"v".to_vec()));
+    assert_eq!(repeat(2), Repeat::New);
+    assert_eq!(txn.receipt(subject, 1).unwrap(), None);
 }
 
 #[test]
@@ -219,6 +254,28 @@ fn what_expired_stays_expired_when_the_clock_goes_back() {
         txn.commit().unwrap();
         assert_eq!(book.kept_since().unwrap(), [("print".to_owned(), UtcDate(kept))].into());
     }
+}
+
+#[test]
+fn the_clock_finds_whose_grant_lapsed_and_who_ended_too_long_ago() {
+    let (book, _folder) = book();
+    let txn = book.begin().unwrap();
+    for seed in [6, 7, 8] {
+        record(&txn, seed, &said(seed, 1, Decision::Granted, &[Category::PrintTime]));
+    }
+    record(&txn, 6, &said(6, 2, Decision::Withdrawn, &[Category::PrintTime]));
+    let ended = record(&txn, 8, &said(8, 2, Decision::Transferred, &Category::ALL)).standing;
+    txn.commit().unwrap();
+    let txn = book.begin().unwrap();
+    let terms = txn.terms();
+    let subject = key(7).subject();
+    let standing = txn.standing(subject).unwrap().unwrap();
+    let over = standing.granted[&Category::PrintTime].valid_until(&terms);
+    assert_eq!(txn.lapsed(UtcDate(over.0 - 1)).unwrap(), []);
+    assert_eq!(txn.lapsed(over).unwrap(), [(subject, vec![Category::PrintTime])]);
+    let kept = TODAY.0 + terms.retention().evidence_months * 31;
+    assert_eq!(txn.outlived(UtcDate(kept)).unwrap(), []);
+    assert_eq!(txn.outlived(UtcDate(kept + 1)).unwrap(), [ended.subject()]);
 }
 
 #[test]

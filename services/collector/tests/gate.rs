@@ -71,6 +71,7 @@ async fn each_malformation_is_refused_with_its_own_reason() {
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (vec![0xff; 40], "malformed"),
         (Vec::new(), "non_canonical"),
+        (vec![0; frame::BYTES_MAX], "unknown_field"),
         (vec![0; frame::BYTES_MAX + 1], "oversized"),
         (with(&[0x0b]), "non_canonical"),
         (sealed_bytes(good[..good.len() - 1].to_vec()), "malformed"),
@@ -93,7 +94,7 @@ async fn each_malformation_is_refused_with_its_own_reason() {
     assert_eq!(rig.submit(&frame).await.outcome(), Outcome::Stored, "the door is still open");
     let counts = rig.book.counts().unwrap();
     assert_eq!(counts["refused.malformed"], 5);
-    assert_eq!(counts["refused.unknown_field"], 1);
+    assert_eq!(counts["refused.unknown_field"], 2);
     assert_eq!(counts["stored"], 1);
 }
 

@@ -210,3 +210,38 @@ async fn each_publication_logs_its_counts_of_commits_and_refusals() {
     let told = newest(&rig);
     assert_eq!((told["stored"], told["refused.no_grant"]), (1, 2));
 }
+
+#[tokio::test]
+async fn an_erasure_logs_how_many_rows_and_files_it_changed() {
+    let mut rig = granted().await;
+    let other = imprimatur_consent::SigningSeed::from_seed(&[8; 32]);
+    let grant = ConsentEvent {
+        public_key: other.public().to_vec(),
+        principal: vec![5; 16],
+        ..decision(1, Decision::Granted, &GRANTED)
+    };
+    rig.tell(&rig::signed_by(&other, &grant)).await;
+    for sequence in 1..=2 {
+        store(&rig, sequence, TODAY).await;
+    }
+    // A file of another day, where the owner has no row.
+    let tomorrow = PrintReport { start_date: TODAY.0 + 1, ..print() };
+    let mut theirs = batch(1, vec![tomorrow]);
+    theirs.header.as_mut().unwrap().subject = other.subject().0.to_vec();
+    let bytes = imprimatur_proto::canonical::encode(&theirs);
+    let signature = other.sign(imprimatur_consent::Domain::Batch, &bytes);
+    let frame = imprimatur_proto::frame::seal(bytes, signature).unwrap();
+    assert_eq!(rig.submit(&frame).await.outcome(), Outcome::Stored);
+    rig.publish();
+    assert_eq!(rig.catalogue().files.len(), 3);
+    rig.operator.answer(&Ask::Subject { subject: owner().subject(), act: Act::Erase {} });
+    rig.publish();
+    let told = public(&rig).into_iter();
+    let erased: Vec<_> = told
+        .filter_map(|event| match event {
+            Public::ErasureCompleted { rows, files, .. } => Some((rows, files)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(erased, [(4, 2)]);
+}

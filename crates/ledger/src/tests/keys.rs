@@ -189,6 +189,23 @@ fn a_principal_stays_enrolled_while_it_has_another_subject() {
 }
 
 #[test]
+fn an_erasure_ends_the_other_tasks_of_its_subject_and_none_of_anybody_else() {
+    let (book, _folder) = book();
+    let txn = book.begin().unwrap();
+    let subject = granted(&txn).subject();
+    let other = record(&txn, 8, &said(8, 1, Decision::Granted, &[Category::PrintTime])).standing;
+    for (number, who) in [(1, subject), (2, other.subject())] {
+        let job = Job::Rectify { since: TODAY, sections: std::collections::BTreeMap::new() };
+        txn.add_task(who, job, number, TODAY).unwrap();
+    }
+    txn.add_task(subject, Job::Erase, 3, TODAY).unwrap();
+    let numbers = || txn.work(TODAY).unwrap().iter().map(|work| work.task).collect::<Vec<_>>();
+    assert_eq!(numbers(), [1, 2, 3]);
+    txn.finish(&txn.work(TODAY).unwrap()[2], 0, 0, TODAY).unwrap();
+    assert_eq!(numbers(), [2]);
+}
+
+#[test]
 fn a_rectification_waits_for_what_is_on_its_way() {
     let (book, _folder) = book();
     let txn = book.begin().unwrap();
