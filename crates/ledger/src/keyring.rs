@@ -172,13 +172,16 @@ impl Keyring {
         if file.read_at(&mut header, 0).is_err() || header != HEADER {
             return Err(KeyringError::Foreign { path });
         }
-        if length % SLOT != 0 {
-            let (slot, bytes) = (length / SLOT, length % SLOT);
+        let (slot, bytes) = (length / SLOT, length % SLOT);
+        let next = if bytes == 0 {
+            slot
+        } else {
             let path = path.display();
             tracing::warn!(%path, slot, bytes, "a torn slot at the end of a file is skipped");
-        }
-        // A torn last slot was never used: its number is skipped.
-        let next = Mutex::new(length.div_ceil(SLOT));
+            // It was never used: so is its number.
+            slot + 1
+        };
+        let next = Mutex::new(next);
         let (unsynced, broken) = (AtomicBool::new(false), AtomicBool::new(false));
         Ok(Self { path, file, next, unsynced, broken })
     }
@@ -314,8 +317,54 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let open = Keyring::open(folder.path());
         assert!(matches!(open, Err(KeyringError::Open { .. })));
-        std::fs::write(&path, b"short").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(matches!(Keyring::open(folder.path()), Err(KeyringError::Foreign { .. })));
+        for foreign in [&b"short"[..], &[7; 64]] {
+            std::fs::write(&path, foreign).unwrap();
+            assert!(matches!(Keyring::open(folder.path()), Err(KeyringError::Foreign { .. })));
+        }
+    }
+
+    #[test]
+    fn only_what_was_drawn_is_destroyed() {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = Keyring::open(folder.path()).unwrap();
+        keyring.draw().unwrap();
+        let bytes = || std::fs::read(folder.path().join("keyring")).unwrap();
+        let before = bytes();
+        keyring.destroy(&[0, 2, 9]).unwrap();
+        assert_eq!(bytes(), before);
+    }
+
+    /// A file with one slot, which cannot be read for this reason.
+    #[derive(Debug)]
+    struct Unreadable(io::ErrorKind);
+
+    impl Medium for Unreadable {
+        fn length(&self) -> io::Result<u64> {
+            Ok(2 * SLOT)
+        }
+
+        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+            bytes.copy_from_slice(&HEADER);
+            if offset == 0 { Ok(()) } else { Err(self.0.into()) }
+        }
+
+        fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_read_is_not_taken_for_a_destroyed_one() {
+        let secret = |why| {
+            let keyring = Keyring::over(PathBuf::from("keyring"), Box::new(Unreadable(why)));
+            keyring.unwrap().secret(1)
+        };
+        assert!(matches!(secret(io::ErrorKind::Other), Err(KeyringError::Io { .. })));
+        assert_eq!(secret(io::ErrorKind::UnexpectedEof).unwrap(), None);
     }
 }
