@@ -18,7 +18,7 @@ use crate::error::CollectorError;
 /// Values of a section, by column name.
 type Values = BTreeMap<String, u32>;
 
-/// How much a task changed.
+/// How much an erasure took.
 #[derive(Clone, Copy, Debug, Default)]
 struct Done {
     rows: u64,
@@ -82,9 +82,8 @@ fn change(work: &[Work], done: &mut [Done], row: Row) -> Option<Row> {
                 return None;
             }
             Job::Rectify { since, sections } => {
-                if row.kind == RecordKind::Day && row.date >= *since && rectify(&mut row, sections)
-                {
-                    done.rows += 1;
+                if row.kind == RecordKind::Day && row.date >= *since {
+                    rectify(&mut row, sections);
                 }
             }
         }
@@ -93,17 +92,13 @@ fn change(work: &[Work], done: &mut [Done], row: Row) -> Option<Row> {
 }
 
 /// Puts the new values in the place of those sections that the row has; no row gains a section.
-fn rectify(row: &mut Row, sections: &BTreeMap<Category, Values>) -> bool {
-    let mut changed = false;
+fn rectify(row: &mut Row, sections: &BTreeMap<Category, Values>) {
     for section in &mut row.sections {
         let Some(values) = sections.get(&section.category) else { continue };
         let field = |(name, &index): (&String, &u32)| {
             contract().column(RecordKind::Day, name).map(|field| (field, index))
         };
         let values: BTreeSet<_> = values.iter().filter_map(field).collect();
-        let fresh = Section { category: section.category, values: values.into_iter().collect() };
-        changed |= *section != fresh;
-        *section = fresh;
+        *section = Section { category: section.category, values: values.into_iter().collect() };
     }
-    changed
 }
