@@ -88,7 +88,9 @@ pub struct Index {
 impl Index {
     /// An empty index with room for so many subjects.
     pub fn with_capacity(subjects: usize) -> Self {
-        Self { hot: HashTable::with_capacity(subjects), ..Self::default() }
+        let (more, cold, by_recovery, policies, hasher) = Default::default();
+        let hot = HashTable::with_capacity(subjects);
+        Self { hot, more, cold, by_recovery, policies, hasher }
     }
 
     /// Number of subjects.
@@ -373,13 +375,16 @@ mod tests {
             }
             prop_assert_eq!(index.slot(standing.subject()), Some(5));
             prop_assert_eq!(index.recoverable(&[5; 32]), vec![5]);
+            prop_assert!(index.recoverable(&[6; 32]).is_empty());
+            prop_assert_eq!((index.len(), index.is_empty()), (1, false));
             // An ended subject is permitted nothing; a removed one is not there.
             let over = Standing { ended: ended.then_some((Ended::Withdrawn, until)), ..standing };
             index.put(5, &over, &terms);
             let permitted = |category| index.decide(over.subject(), category, until, until) == Some(Ok(()));
             prop_assert!(!ended || !Category::ALL.into_iter().any(permitted));
+            prop_assert_eq!(index.recoverable(&[5; 32]), vec![5]);
             index.remove(5);
-            prop_assert_eq!((index.len(), index.at(5)), (0, None));
+            prop_assert_eq!((index.len(), index.is_empty(), index.at(5)), (0, true, None));
             prop_assert!(index.recoverable(&[5; 32]).is_empty());
         }
     }
