@@ -47,12 +47,12 @@ impl Offered {
                 match book.publish_policy(&text, now) {
                     Ok(policy) => offered.add(policy.hash),
                     Err(error @ PublishError::Unknown { .. }) => later.push((path, text, error)),
-                    Err(source) => return Err(CollectorError::Policy { path, source }),
+                    Err(source) => return Err(refused(path, source)),
                 }
             }
             if later.len() == before {
                 return match later.into_iter().next() {
-                    Some((path, _, source)) => Err(CollectorError::Policy { path, source }),
+                    Some((path, _, source)) => Err(refused(path, source)),
                     None => Ok(offered),
                 };
             }
@@ -95,10 +95,7 @@ impl Offered {
             stands_within(region, &policy)?;
         }
         let published = self.book.publish_policy(text, now);
-        let policy = published.map_err(|source| {
-            let path = PathBuf::from("the policy");
-            CollectorError::Policy { path, source }
-        })?;
+        let policy = published.map_err(|source| refused(PathBuf::from("the policy"), source))?;
         let path = self.folder.join(format!("{}-{}.toml", policy.name, policy.version));
         let failed = |source| CollectorError::Path { path: path.clone(), source };
         durable::private_folder(&self.folder).map_err(failed)?;
@@ -139,4 +136,11 @@ fn stands_within(region: &Region, policy: &Policy) -> Result<(), CollectorError>
     }
     let (promised, region) = (policy.regions.join(", "), region.clone());
     Err(CollectorError::Region { policy: policy.name.clone(), promised, region })
+}
+/// Why a policy is not offered: a book that failed is no fault of the policy's.
+fn refused(path: PathBuf, source: PublishError) -> CollectorError {
+    match source {
+        PublishError::Book(error) => CollectorError::Book(error),
+        source => CollectorError::Policy { path, source },
+    }
 }
