@@ -4,6 +4,7 @@
 use imprimatur_consent::{Digest, SubjectId};
 use redb::ReadableTable as _;
 
+use crate::book::unreadable;
 use crate::error::BookError;
 use crate::tables::{Bytes, RECEIPTS, VERDICTS, WINDOWS};
 use crate::txn::Txn;
@@ -114,8 +115,9 @@ impl Txn {
     ) -> Result<Option<(Digest, Vec<u8>)>, BookError> {
         let opened = self.raw.open_table(table)?;
         let Some(found) = opened.get((slot, number))? else { return Ok(None) };
-        let value = self.unseal(slot, &answer_place(kind, slot, number), found.value())?;
-        Ok(value.as_deref().and_then(split))
+        let place = answer_place(kind, slot, number);
+        let Some(value) = self.unseal(table, slot, &place, found.value())? else { return Ok(None) };
+        split(&value).map(Some).ok_or_else(|| unreadable(table))
     }
 
     /// Tells whether the number is new.

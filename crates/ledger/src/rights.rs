@@ -112,7 +112,7 @@ impl Txn {
             let of_slot = value.value().strip_prefix(&slot.to_be_bytes());
             let place = crate::evidence::place("journal", position.value());
             let Some(sealed) = of_slot else { continue };
-            if let Some(json) = self.unseal(slot, &place, sealed)? {
+            if let Some(json) = self.unseal(JOURNAL, slot, &place, sealed)? {
                 batches.push((position.value(), decode(JOURNAL, &json)?));
             }
         }

@@ -99,7 +99,8 @@ impl Txn {
         let on_the_way = self.journal_slots()?;
         let mut work = Vec::new();
         for (number, slot, sealed) in tasks {
-            let Some(value) = self.unseal(slot, &place("task", number), &sealed)? else { continue };
+            let value = self.unseal(TASKS, slot, &place("task", number), &sealed)?;
+            let Some(value) = value else { continue };
             let Task { job, request } =
                 serde_json::from_slice(&value).map_err(|_other_form| unreadable(TASKS))?;
             let held = self.held(slot)?;

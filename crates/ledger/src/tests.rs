@@ -23,7 +23,7 @@ use imprimatur_runtime::UtcDate;
 use proptest::prelude::*;
 use redb::ReadableTable as _;
 
-use crate::{AppendError, Book, Repeat, Token, TokenUse, Txn, VERDICTS_REMEMBERED};
+use crate::{AppendError, Book, BookError, Repeat, Token, TokenUse, Txn, VERDICTS_REMEMBERED};
 
 const TODAY: UtcDate = UtcDate(20_778);
 
@@ -176,10 +176,12 @@ fn an_answer_cannot_stand_in_for_another() {
         let mut receipts = txn.raw.open_table(crate::tables::RECEIPTS).unwrap();
         receipts.insert((slot, 1), sealed.as_slice()).unwrap();
     }
-    let repeat = |sequence| txn.repeat(subject, sequence, Digest([1; 32])).unwrap();
-    assert_eq!(repeat(1), Repeat::Same(b"v".to_vec()));
-    assert_eq!(repeat(2), Repeat::New);
-    assert_eq!(txn.receipt(subject, 1).unwrap(), None);
+    let repeat = |sequence| txn.repeat(subject, sequence, Digest([1; 32]));
+    assert_eq!(repeat(1).unwrap(), Repeat::Same(b"v".to_vec()));
+    // Not new either: what cannot be read might be an answer.
+    assert!(matches!(repeat(2), Err(BookError::Unreadable { .. })));
+    assert!(matches!(txn.receipt(subject, 1), Err(BookError::Unreadable { .. })));
+    assert_eq!(repeat(3).unwrap(), Repeat::New);
 }
 
 #[test]

@@ -221,14 +221,19 @@ impl Txn {
         Ok(seal::seal(&secret, place, value)?)
     }
 
-    /// Opens sealed bytes; `None` when the key is gone or they are not of this place.
-    pub(crate) fn unseal(
+    /// Opens sealed bytes of a table; `None` when the key is gone.
+    ///
+    /// # Errors
+    /// [`BookError::Unreadable`] when they are not of this place: what cannot be read is not taken
+    /// for what was never there.
+    pub(crate) fn unseal<K: redb::Key + 'static>(
         &self,
+        table: Bytes<K>,
         slot: u64,
         place: &[u8],
         sealed: &[u8],
     ) -> Result<Option<Vec<u8>>, BookError> {
-        let secret = self.book.keyring.secret(slot)?;
-        Ok(secret.and_then(|secret| seal::open(&secret, place, sealed)))
+        let Some(secret) = self.book.keyring.secret(slot)? else { return Ok(None) };
+        seal::open(&secret, place, sealed).map(Some).ok_or_else(|| unreadable(table))
     }
 }
