@@ -40,8 +40,8 @@ pub const PACKET_BYTES_MAX: usize = 32 * 1024;
 pub const CLIENTS_MAX: usize = 4096;
 
 /// What may wait for one client; beyond it the oldest is dropped, and its sender sends again.
-const QUEUED_MESSAGES_MAX: usize = 4096;
-const QUEUED_BYTES_MAX: usize = 16 * 1024 * 1024;
+const QUEUED_MESSAGES_MAX: usize = 1024;
+const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Messages on their way from one client without an acknowledgement.
 const IN_FLIGHT_MAX: u16 = 64;
 /// Messages on their way to one client without an acknowledgement; the client may ask for fewer. The

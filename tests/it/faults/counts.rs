@@ -4,9 +4,10 @@
 //! stands still for a while, so that much is sent twice.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use imprimatur_agent::core::Counts;
-use imprimatur_agent::uplink;
+use imprimatur_agent::uplink::{self, UplinkSettings};
 use imprimatur_testkit::mqtt::{Published, published};
 use imprimatur_testkit::oracle::{History, Seen};
 use imprimatur_testkit::tap::Direction;
@@ -27,17 +28,22 @@ const OWNERS: u64 = 12;
 /// Prints of each, and how many of them a date may tell.
 const PRINTS: (u32, u64) = (12, 10);
 
+/// How long agents wait for a verdict.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counts_of_all_agents_and_of_the_collector_agree_to_the_unit() {
     let (mut rig, mut all) = (Rig::start("info").await, History::default());
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    // Patient: a connection that is given up takes what is queued in it along.
+    let settings = UplinkSettings { answer_within: PATIENCE, ..impatient(rig.agents.address()) };
     let mut agents = Vec::new();
     for number in 0..OWNERS {
         let folder = rig.folder().join("owners").join(number.to_string());
         let agent = open(&folder, rig.verifying_key());
         agent.grant(&GRANTED, None).unwrap();
         (1..=PRINTS.0).for_each(|print| agent::record(&agent, print));
-        tasks.spawn(uplink::run(agent.clone(), impatient(rig.agents.address()), stop.clone()));
+        tasks.spawn(uplink::run(agent.clone(), settings.clone(), stop.clone()));
         agents.push(agent);
     }
     let counts = || agents.iter().map(|agent| agent.show().unwrap().counts).collect::<Vec<_>>();

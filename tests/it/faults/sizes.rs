@@ -49,9 +49,9 @@ pub(crate) fn overload() -> Duration {
     Duration::from_secs(size("IMPRIMATUR_OVERLOAD_SECONDS", 20))
 }
 
-/// How long the steady state before is looked at: long enough that memory is what it stays.
+/// How long the steady state before is looked at: in a long run until files were merged and caches are full.
 pub(crate) fn steady() -> Duration {
-    Duration::from_secs(if judges_memory() { 120 } else { 6 })
+    Duration::from_secs(if judges_memory() { 300 } else { 6 })
 }
 
 /// Whether memory is judged and not only told: only a long run has a steady state.

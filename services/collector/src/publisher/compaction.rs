@@ -19,18 +19,18 @@ use crate::error::CollectorError;
 const FILES_PAST: usize = 16;
 const FILES_TODAY: usize = 256;
 
-/// A file below this is small, bytes. A file of all rows of a busy day is larger and stays.
-const SMALL_BYTES: u64 = 4 << 20;
+/// A file with fewer rows is small.
+const SMALL_ROWS: u64 = 8 * 1024;
 
-/// Bytes that are merged at once; in memory they are some ten times as many.
-const MERGED_BYTES: u64 = 16 << 20;
+/// Rows that are merged at once: what a publication of them holds in memory is some ten megabytes.
+const MERGED_ROWS: u64 = 4 * SMALL_ROWS;
 
 impl Publisher {
     /// Merges the small files of each table and date; gives the number of files that were replaced.
     pub(super) fn compact(&self, today: UtcDate) -> Result<usize, CollectorError> {
         let mut small: BTreeMap<(RecordKind, UtcDate), Vec<FileEntry>> = BTreeMap::new();
         for file in self.stores.book.files::<FileEntry>()? {
-            if file.bytes < SMALL_BYTES {
+            if file.rows < SMALL_ROWS {
                 small.entry((file.table, file.date)).or_default().push(file);
             }
         }
@@ -46,10 +46,10 @@ impl Publisher {
     }
 
     fn merge(&self, parts: &[FileEntry]) -> Result<usize, CollectorError> {
-        let mut bytes = 0_u64;
+        let mut count = 0_u64;
         let fits = |part: &&FileEntry| {
-            bytes = bytes.saturating_add(part.bytes);
-            bytes <= MERGED_BYTES
+            count = count.saturating_add(part.rows);
+            count <= MERGED_ROWS
         };
         let parts: Vec<&FileEntry> = parts.iter().take_while(fits).collect();
         let mut rows: Vec<Row> = Vec::new();
