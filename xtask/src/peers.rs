@@ -12,13 +12,19 @@ use crate::run;
 
 /// From Debian 12: the brokers, the slicer, what makes system calls fail and file systems, and what
 /// the Python environments need to be made.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 15] = [
     "mosquitto",
     "nats-server",
     "prusa-slicer",
     "strace",
     "e2fsprogs",
     "libusb-dev",
+    "libcap-dev",
+    "libmagic1",
+    "libsystemd-dev",
+    "libturbojpeg0",
+    "pkg-config",
+    "python3-dev",
     "gcc",
     "python3",
     "python3-venv",
@@ -44,7 +50,7 @@ struct Step {
     requirements: &'static str,
 }
 
-const ENVIRONMENTS: [Environment; 5] = [
+const ENVIRONMENTS: [Environment; 6] = [
     Environment {
         name: "octoprint",
         steps: &[Step {
@@ -73,6 +79,13 @@ const ENVIRONMENTS: [Environment; 5] = [
         steps: &[Step {
             options: &[],
             requirements: include_str!("../../crates/testkit/peers/moonraker.requirements.txt"),
+        }],
+    },
+    Environment {
+        name: "prusalink",
+        steps: &[Step {
+            options: &[],
+            requirements: include_str!("../../crates/testkit/peers/prusalink.requirements.txt"),
         }],
     },
     Environment { name: "buf", steps: &[Step { options: &[], requirements: BUF }] },
@@ -196,7 +209,7 @@ mod tests {
     #[test]
     fn an_environment_with_its_marker_is_left_alone() {
         let cache = tempfile::tempdir().unwrap();
-        let environment = &ENVIRONMENTS[3];
+        let environment = &ENVIRONMENTS[4];
         let folder = cache.path().join(environment.name);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("installed.txt"), BUF).unwrap();

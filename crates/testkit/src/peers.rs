@@ -8,6 +8,7 @@ mod api;
 mod moonraker;
 mod mosquitto;
 mod octoprint;
+mod prusalink;
 mod prusaslicer;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::{fs, io};
 pub use moonraker::{Laser, Moonraker};
 pub use mosquitto::{Credentials, Mosquitto};
 pub use octoprint::OctoPrint;
+pub use prusalink::PrusaLink;
 pub use prusaslicer::{Profile, PrusaSlicer};
 
 use crate::process::Guarded;
@@ -29,6 +31,7 @@ pub const INSTALL: &str = "cargo xtask peers";
 /// same text beside it, so that a changed pin is seen on both sides.
 const OCTOPRINT_PINS: &str = include_str!("../peers/octoprint.requirements.txt");
 const MOONRAKER_PINS: &str = include_str!("../peers/moonraker.requirements.txt");
+const PRUSALINK_PINS: &str = include_str!("../peers/prusalink.requirements.txt");
 const KLIPPY_PINS: &str = concat!(
     include_str!("../peers/klippy.requirements.txt"),
     include_str!("../peers/klippy-alone.requirements.txt")

@@ -59,6 +59,24 @@ impl Api {
         self.send(path, self.request(Method::POST, path).json(body)).await
     }
 
+    /// Puts `body` there.
+    pub(super) async fn put(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Value, PeerError> {
+        let mut request = self.request(Method::PUT, path).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(path, request).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, PeerError> {
+        self.send(path, self.request(Method::DELETE, path)).await
+    }
+
     /// Uploads the file at `file` as the part `file`, beside the text parts `fields`.
     pub(super) async fn upload(
         &self,
