@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, StatusCode, redirect};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
@@ -53,6 +53,21 @@ impl Http {
         self.ask(self.client.get(url), key).await
     }
 
+    /// What is at `url`, for peers that may want no key; `None` for status 204, by which a peer says
+    /// that there is nothing to tell.
+    pub(crate) async fn look(
+        &self,
+        url: Url,
+        key: Option<&Secret>,
+    ) -> Result<Option<Vec<u8>>, SourceError> {
+        let response = self.send(self.client.get(url), key).await?;
+        match response.status() {
+            StatusCode::OK => body(response).await.map(Some),
+            StatusCode::NO_CONTENT => Ok(None),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
     pub(crate) async fn post(
         &self,
         url: Url,
@@ -63,28 +78,47 @@ impl Http {
     }
 
     async fn ask(&self, request: RequestBuilder, key: &Secret) -> Result<Answer, SourceError> {
-        let sent = request.header("X-Api-Key", key.expose()).send().await;
-        let mut response = sent.map_err(|error| unreachable_or_slow(&error))?;
+        let response = self.send(request, Some(key)).await?;
         match response.status() {
-            StatusCode::OK => {}
-            StatusCode::CONFLICT => return Ok(Answer::Conflict),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                return Err(SourceError::Refused { peer: self.peer, remedy: self.remedy });
-            }
-            other => {
-                let status = i64::from(other.as_u16());
-                return Err(SourceError::Status { peer: self.peer, status });
-            }
+            StatusCode::OK => body(response).await.map(Answer::Body),
+            StatusCode::CONFLICT => Ok(Answer::Conflict),
+            other => Err(self.unexpected(other)),
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| unreachable_or_slow(&e))? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(SourceError::TooLong { bytes_max: ANSWER_BYTES_MAX });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer::Body(body))
     }
+
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        key: Option<&Secret>,
+    ) -> Result<Response, SourceError> {
+        let request = match key {
+            Some(key) => request.header("X-Api-Key", key.expose()),
+            None => request,
+        };
+        request.send().await.map_err(|error| unreachable_or_slow(&error))
+    }
+
+    fn unexpected(&self, status: StatusCode) -> SourceError {
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                SourceError::Refused { peer: self.peer, remedy: self.remedy }
+            }
+            StatusCode::SERVICE_UNAVAILABLE => SourceError::NotReady { peer: self.peer },
+            other => SourceError::Status { peer: self.peer, status: i64::from(other.as_u16()) },
+        }
+    }
+}
+
+/// The whole body, unless it is longer than any that is needed.
+async fn body(mut response: Response) -> Result<Vec<u8>, SourceError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| unreachable_or_slow(&e))? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(SourceError::TooLong { bytes_max: ANSWER_BYTES_MAX });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// Opens a WebSocket.

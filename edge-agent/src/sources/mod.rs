@@ -5,12 +5,16 @@
 //! It never logs what a peer wrote.
 
 pub mod error;
+pub mod formlabs;
 pub mod gcode;
 mod http;
+pub mod mark;
 pub mod moonraker;
 pub mod octoprint;
+pub mod prusalink;
 pub mod settings;
 pub mod snapshot;
+pub mod ultimaker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::error::SourceError;
 pub use self::settings::{
-    GcodeSettings, MoonrakerSettings, OctoPrintSettings, SettingsError, SourceSettings,
+    FormlabsSettings, GcodeSettings, MoonrakerSettings, OctoPrintSettings, PrusaLinkSettings,
+    SettingsError, SourceSettings, UltimakerSettings,
 };
+use self::snapshot::Watch;
 use crate::reading::{Reading, Said, UnixSeconds};
 use crate::told::chain;
 
@@ -45,6 +51,12 @@ pub enum SourceKind {
     OctoPrint,
     /// Klipper through Moonraker.
     Moonraker,
+    /// `PrusaLink`, on its own host or inside a printer.
+    PrusaLink,
+    /// An Ultimaker 3 or of the S line.
+    Ultimaker,
+    /// A Formlabs printer through `PreFormServer`.
+    Formlabs,
     /// A folder of sliced files.
     Gcode,
 }
@@ -55,6 +67,9 @@ impl SourceKind {
         match self {
             Self::OctoPrint => "octoprint",
             Self::Moonraker => "moonraker",
+            Self::PrusaLink => "prusalink",
+            Self::Ultimaker => "ultimaker",
+            Self::Formlabs => "formlabs",
             Self::Gcode => "gcode",
         }
     }
@@ -165,6 +180,12 @@ impl Source {
         }
         link.set(SourceState::Stopped);
     }
+}
+
+/// Rests between two looks: `poll` while a print runs, twice that while none does.
+pub(crate) async fn rest(poll: Duration, watch: &Watch) {
+    let wait = if watch.is_active() { poll } else { poll.saturating_mul(2) };
+    tokio::time::sleep(wait).await;
 }
 
 impl Link {

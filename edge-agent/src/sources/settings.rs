@@ -12,10 +12,13 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::error::SourceError;
+pub use super::formlabs::settings::FormlabsSettings;
 pub use super::gcode::settings::GcodeSettings;
 pub use super::moonraker::settings::{MoonrakerRoles, MoonrakerSettings};
 pub use super::octoprint::settings::OctoPrintSettings;
-use super::{Read, SourceKind, gcode, moonraker, octoprint};
+pub use super::prusalink::settings::PrusaLinkSettings;
+pub use super::ultimaker::settings::UltimakerSettings;
+use super::{Read, SourceKind, formlabs, gcode, moonraker, octoprint, prusalink, ultimaker};
 use crate::catalogue;
 
 /// Settings of one source; `kind` is a name of [`super::SourceKind`].
@@ -26,6 +29,12 @@ pub enum SourceSettings {
     OctoPrint(OctoPrintSettings),
     /// Klipper through Moonraker.
     Moonraker(MoonrakerSettings),
+    /// `PrusaLink`.
+    PrusaLink(PrusaLinkSettings),
+    /// An Ultimaker 3 or of the S line.
+    Ultimaker(UltimakerSettings),
+    /// A Formlabs printer through `PreFormServer`.
+    Formlabs(FormlabsSettings),
     /// A folder that a slicer writes to.
     Gcode(GcodeSettings),
 }
@@ -36,6 +45,9 @@ impl SourceSettings {
         match self {
             Self::OctoPrint(own) => (SourceKind::OctoPrint, Box::new(octoprint::Reader::new(own))),
             Self::Moonraker(own) => (SourceKind::Moonraker, Box::new(moonraker::Reader::new(own))),
+            Self::PrusaLink(own) => (SourceKind::PrusaLink, Box::new(prusalink::Reader::new(own))),
+            Self::Ultimaker(own) => (SourceKind::Ultimaker, Box::new(ultimaker::Reader::new(own))),
+            Self::Formlabs(own) => (SourceKind::Formlabs, Box::new(formlabs::Reader::new(own))),
             Self::Gcode(own) => (SourceKind::Gcode, Box::new(gcode::watch::Reader::new(own))),
         }
     }
@@ -76,6 +88,9 @@ pub enum SettingsError {
         /// The setting.
         key: &'static str,
     },
+    /// `device` is no id of a Formlabs printer. Report and exit.
+    #[error("`device` is not an id as PreFormServer lists it, such as `Form4-CapableGecko`")]
+    Device,
     /// `material` is not known. Report and exit.
     #[error("`material` is not a material such as `PLA` or `PETG`")]
     Material,

@@ -92,6 +92,11 @@ impl Watch {
         }
     }
 
+    /// Whether a print runs or waits.
+    pub fn is_active(&self) -> bool {
+        matches!(self.phase, Phase::Active { .. })
+    }
+
     /// Takes what is shown now; gives what is new, in order.
     pub fn see(&mut self, shown: &Snapshot) -> Vec<Said> {
         let mut said = self.follow(shown);
@@ -117,7 +122,7 @@ impl Watch {
     }
 
     fn follow(&mut self, shown: &Snapshot) -> Vec<Said> {
-        let active = matches!(self.phase, Phase::Active { .. });
+        let active = self.is_active();
         match shown.activity {
             Activity::Unknown => Vec::new(),
             Activity::Printing | Activity::Paused { .. } if active && self.is_another(shown) => {

@@ -30,7 +30,7 @@ const KEY: &str = "LABPRUSALINKKEY";
 const FOLDER: &str = "/var/tmp";
 
 /// Up to serving and up to idle, on a machine that also compiles.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 
 /// A running server with its printer.
 #[derive(Debug)]

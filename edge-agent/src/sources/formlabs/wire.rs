@@ -1,0 +1,147 @@
+//! What is read from `PreFormServer`, and nothing else: serde drops every field that has no place here.
+//!
+//! No struct has a field for an id, an address, a tank, a cartridge, a cylinder or a group. The code
+//! of a material becomes a family and the id of a print a [`Mark`] while they are parsed. There is no
+//! laser value in this interface. The powder bed's temperature comes without its target and is not
+//! read: a temperature alone tells neither a set-point nor an excursion.
+
+use imprimatur_proto::telemetry::v1::{FaultFamily, MaterialFamily, Outcome};
+use serde::Deserialize;
+
+use crate::reading::Sliced;
+use crate::sources::mark::Mark;
+use crate::sources::snapshot::{Activity, Snapshot};
+
+/// Longest print that is believed: 60 days, in milliseconds.
+const MILLISECONDS_MAX: f64 = 60.0 * 86_400.0 * 1000.0;
+
+/// Answer of `/devices/ID/`.
+#[derive(Debug, Deserialize)]
+pub struct Device {
+    is_connected: bool,
+    status: State,
+    #[serde(default)]
+    estimated_print_time_remaining_ms: Option<f64>,
+    #[serde(default)]
+    tank_material_code: Option<Resin>,
+    #[serde(default)]
+    printer_material_code: Option<Powder>,
+    #[serde(default)]
+    printing_guid: Option<Guid>,
+}
+
+/// The published description calls the status a text and lists no values; these are the words of
+/// the same maker's web interface, and any other word says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+enum State {
+    Idle,
+    Printing,
+    Paused,
+    Finished,
+    Aborted,
+    Error,
+    Unlisted,
+}
+
+/// The family that the code of a resin stands for.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(from = "String")]
+struct Resin(Option<MaterialFamily>);
+
+/// Whether a powder is loaded.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(from = "String")]
+struct Powder(bool);
+
+/// The mark of a print; none while the id is empty.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(from = "String")]
+struct Guid(Option<Mark>);
+
+impl Device {
+    /// Reads an answer; `None` when it is not one.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// Whether `PreFormServer` reaches the printer; if not, what it shows is old.
+    pub fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
+    /// What is shown.
+    pub fn snapshot(&self) -> Snapshot {
+        let failed = self.status == State::Error;
+        Snapshot {
+            activity: match self.status {
+                State::Idle => Activity::Idle,
+                State::Printing => Activity::Printing,
+                // Why it waits is not told.
+                State::Paused => Activity::Paused { by_run_out: false },
+                State::Finished => Activity::Ended(Outcome::Done),
+                State::Aborted => Activity::Ended(Outcome::StoppedByUser),
+                State::Error => Activity::Closed { by_error: true },
+                State::Unlisted => Activity::Unknown,
+            },
+            job: self.printing_guid.and_then(|guid| guid.0).map(Mark::number),
+            fault: failed.then_some(FaultFamily::Other),
+            plan: (self.status == State::Printing).then(|| self.plan()).flatten(),
+            ..Snapshot::default()
+        }
+    }
+
+    /// What the print plans: what remains when its beginning is seen is the whole of it.
+    fn plan(&self) -> Option<Sliced> {
+        let remaining = self.estimated_print_time_remaining_ms;
+        let known = remaining.filter(|left| *left > 0.0 && *left <= MILLISECONDS_MAX)?;
+        Some(Sliced { seconds: Some(known / 1000.0), family: self.family(), ..Sliced::default() })
+    }
+
+    fn family(&self) -> Option<MaterialFamily> {
+        let powder = self.printer_material_code.is_some_and(|powder| powder.0);
+        let resin = self.tank_material_code.and_then(|resin| resin.0);
+        resin.or(powder.then_some(MaterialFamily::Powder))
+    }
+}
+
+impl From<String> for State {
+    fn from(word: String) -> Self {
+        match word.to_ascii_uppercase().as_str() {
+            "IDLE" => Self::Idle,
+            "PREPRINT" | "PREHEAT" | "PRECOAT" | "PRINTING" | "PAUSING" | "ABORTING"
+            | "POSTCOAT" => Self::Printing,
+            "PAUSED" => Self::Paused,
+            "FINISHED" => Self::Finished,
+            "ABORTED" => Self::Aborted,
+            "ERROR" => Self::Error,
+            _ => Self::Unlisted,
+        }
+    }
+}
+
+/// Codes are `FL`, two letters for the line, and the version: general purpose and draft are standard;
+/// tough, durable, rigid and professional are made to bear; all others are for one purpose.
+impl From<String> for Resin {
+    fn from(code: String) -> Self {
+        let code = code.trim().to_ascii_uppercase();
+        Self(match code.get(..4) {
+            Some("FLGP" | "FLDR") => Some(MaterialFamily::ResinStandard),
+            Some("FLTO" | "FLDU" | "FLRG" | "FLPR") => Some(MaterialFamily::ResinTough),
+            Some(line) if line.starts_with("FL") => Some(MaterialFamily::ResinSpecial),
+            _ => None,
+        })
+    }
+}
+
+impl From<String> for Powder {
+    fn from(code: String) -> Self {
+        Self(code.trim().to_ascii_uppercase().starts_with("FLP"))
+    }
+}
+
+impl From<String> for Guid {
+    fn from(guid: String) -> Self {
+        Self((!guid.trim().is_empty()).then(|| Mark::of(guid.trim())))
+    }
+}

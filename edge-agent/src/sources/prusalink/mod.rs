@@ -1,0 +1,102 @@
+//! `PrusaLink`: the state by polling, and what the file of a print says of itself once a print.
+//!
+//! `PrusaLink` has one key without scopes. What keeps it harmless here is that nothing but
+//! `GET /api/v1/status` and `GET /api/v1/job` is ever sent with it; `/api/v1/info`, `/api/settings`
+//! and files are never asked for.
+
+pub mod settings;
+pub mod wire;
+
+use futures::future::BoxFuture;
+use imprimatur_proto::telemetry::v1::ReadingSource;
+
+use self::wire::{Job, Status};
+use super::error::SourceError;
+use super::http::Http;
+use super::mark::Mark;
+use super::settings::{PrusaLinkSettings, Secret};
+use super::snapshot::Watch;
+use super::{Link, Read, rest};
+use crate::reading::{Said, Sliced};
+
+/// Name in messages.
+const PEER: &str = "PrusaLink";
+
+/// What to do about a refused key.
+const REMEDY: &str = "write the key that the printer's settings show into the file that \
+    `api_key_file` names";
+
+/// How often a print's job is asked for: `PrusaLink` reads the file while the print begins.
+const JOB_LOOKS_MAX: u32 = 3;
+
+/// Reads one `PrusaLink`.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    settings: PrusaLinkSettings,
+    watch: Watch,
+    plan: Plan,
+}
+
+/// What the job of the print that runs was found to say.
+#[derive(Debug, Default)]
+struct Plan {
+    job: Option<Mark>,
+    looks: u32,
+    found: Option<Sliced>,
+}
+
+impl Read for Reader {
+    fn address(&self) -> String {
+        self.settings.address.to_string()
+    }
+
+    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(self.read(link))
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(settings: PrusaLinkSettings) -> Self {
+        let watch = Watch::new(settings.material);
+        Self { settings, watch, plan: Plan::default() }
+    }
+
+    /// Reads until something fails.
+    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
+        let http = Http::new(PEER, REMEDY)?;
+        let key = self.settings.key.read().await?;
+        loop {
+            let said = self.poll(&http, &key).await?;
+            link.connected(ReadingSource::Prusalink).await?;
+            link.tell(said).await?;
+            rest(self.settings.poll, &self.watch).await;
+        }
+    }
+
+    async fn poll(&mut self, http: &Http, key: &Secret) -> Result<Vec<Said>, SourceError> {
+        let address = &self.settings.address;
+        let body = http.look(address.http("api/v1/status"), Some(key)).await?;
+        let malformed = SourceError::Malformed { peer: PEER };
+        let status = body.as_deref().and_then(Status::parse).ok_or(malformed)?;
+        if self.plan.is_due(&status) {
+            self.plan.looks += 1;
+            let body = http.look(address.http("api/v1/job"), Some(key)).await?;
+            self.plan.found = body.as_deref().and_then(Job::parse).and_then(|job| job.plan());
+        }
+        Ok(self.watch.see(&status.snapshot(self.plan.found)))
+    }
+}
+
+impl Plan {
+    /// Whether the job should be asked for now; forgets that of another print.
+    fn is_due(&mut self, status: &Status) -> bool {
+        if !status.has_print() {
+            *self = Self::default();
+            return false;
+        }
+        if self.job != status.mark() {
+            *self = Self { job: status.mark(), ..Self::default() };
+        }
+        self.found.is_none() && self.looks < JOB_LOOKS_MAX
+    }
+}

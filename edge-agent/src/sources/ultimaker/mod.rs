@@ -1,0 +1,98 @@
+//! Ultimaker 3 and S line: printer and print job by polling the printer's own interface.
+//!
+//! Reading needs no key there and none is sent; nothing is ever sent but `GET`. When a print is gone
+//! between two looks, the printer's history is asked once how it ended.
+
+mod materials;
+pub mod settings;
+pub mod wire;
+
+use futures::future::BoxFuture;
+use imprimatur_proto::telemetry::v1::ReadingSource;
+
+use self::wire::{Past, PrintJob, Printer};
+use super::error::SourceError;
+use super::http::Http;
+use super::mark::Mark;
+use super::settings::UltimakerSettings;
+use super::snapshot::Watch;
+use super::{Link, Read, rest};
+use crate::reading::Said;
+
+/// Name in messages.
+const PEER: &str = "the Ultimaker";
+
+/// What to do when reading is refused, which the maker's printers do not do.
+const REMEDY: &str = "its interface must let the local network read without a login";
+
+/// The last entry of the history.
+const LAST_PRINT: &str = "api/v1/history/print_jobs?offset=0&count=1";
+
+/// Reads one printer.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    settings: UltimakerSettings,
+    watch: Watch,
+    /// The print that runs.
+    print: Option<Mark>,
+}
+
+impl Read for Reader {
+    fn address(&self) -> String {
+        self.settings.address.to_string()
+    }
+
+    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(self.read(link))
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(settings: UltimakerSettings) -> Self {
+        let watch = Watch::new(settings.material);
+        Self { settings, watch, print: None }
+    }
+
+    /// Reads until something fails.
+    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
+        let http = Http::new(PEER, REMEDY)?;
+        loop {
+            let said = self.poll(&http).await?;
+            link.connected(ReadingSource::Ultimaker).await?;
+            link.tell(said).await?;
+            rest(self.settings.poll, &self.watch).await;
+        }
+    }
+
+    async fn poll(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
+        let malformed = || SourceError::Malformed { peer: PEER };
+        let body = self.look(http, "api/v1/printer").await?;
+        let printer = body.as_deref().and_then(Printer::parse).ok_or_else(malformed)?;
+        let job = match self.found(http, "api/v1/print_job").await? {
+            Some(body) => Some(PrintJob::parse(&body).ok_or_else(malformed)?),
+            None => None,
+        };
+        let gone = if job.is_none() && self.watch.is_active() { self.print } else { None };
+        let past = match gone {
+            Some(print) => {
+                self.found(http, LAST_PRINT).await?.and_then(|body| Past::find(&body, print))
+            }
+            None => None,
+        };
+        let said = self.watch.see(&printer.snapshot(job.as_ref(), past.as_ref()));
+        self.print = job.as_ref().and_then(PrintJob::mark).or(self.print);
+        Ok(said)
+    }
+
+    async fn look(&self, http: &Http, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        http.look(self.settings.address.http(path), None).await
+    }
+
+    /// As [`Reader::look`], where status 404 says that there is none, too.
+    async fn found(&self, http: &Http, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        match self.look(http, path).await {
+            Err(SourceError::Status { status: 404, .. }) => Ok(None),
+            other => other,
+        }
+    }
+}
