@@ -25,7 +25,7 @@ use crate::tables::{
 use crate::txn::Txn;
 
 /// redb's cache, bytes. Its default is 1 GiB.
-const CACHE_BYTES: usize = 64 << 20;
+const CACHE_BYTES: usize = 32 << 20;
 
 /// The store. One process owns it. Cheap to clone.
 #[derive(Clone, Debug)]
