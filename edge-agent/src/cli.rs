@@ -1,8 +1,10 @@
 //! The commands that people type: arguments, what they do, exit codes.
 //!
 //! A command reaches the running agent through its socket; when none runs, it opens the store
-//! itself. 0 done, 1 the answer is no, 2 usage, 64 unusable configuration, 69 not reachable.
+//! itself. `--printer` names one of several printers; `choice` says what is asked of all. 0 done, 1 the answer is no, 2 usage, 64 unusable configuration, 69 not reachable.
 
+mod check;
+mod choice;
 mod consent;
 mod print;
 mod reach;
@@ -15,13 +17,15 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use imprimatur_runtime::{SystemClock, lifecycle, logs};
 
-use self::consent::{Consent, Terms};
-use self::reach::{Reach, failure};
+use self::choice::Choice;
+use self::consent::Consent;
+use self::reach::{failure, unheld, unopened};
 use self::rights::Rights;
 use crate::app::{self, AppError};
 use crate::config::Config;
 use crate::control::{self, ControlError, Reply, Request};
-use crate::core::{Agent, AgentSettings};
+use crate::core::Agent;
+use crate::printer::Name;
 use crate::store;
 use crate::told::chain;
 
@@ -36,6 +40,9 @@ pub struct Arguments {
     /// Settings.
     #[arg(long, global = true, value_name = "FILE", default_value = "/etc/imprimatur/agent.toml")]
     config: PathBuf,
+    /// One of the printers, where the settings have several.
+    #[arg(long, global = true, value_name = "NAME")]
+    printer: Option<Name>,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,6 +64,9 @@ enum Command {
     /// Shows the printers that are read and how that goes.
     #[command(after_help = "Example: imprimatur-agent sources")]
     Sources(Output),
+    /// Checks the settings and shows in a line for each printer where it is read and what was granted.
+    #[command(after_help = "Example: imprimatur-agent check --config farm.toml")]
+    Check(Output),
     #[command(flatten)]
     Rights(Rights),
     /// Removes all that the agent keeps here: answers, keys, queue, receipts. Settings stay.
@@ -87,36 +97,59 @@ enum Failure {
     Unreachable(String),
 }
 
+impl Failure {
+    fn text(&self) -> &str {
+        match self {
+            Self::No(text)
+            | Self::Usage(text)
+            | Self::Configuration(text)
+            | Self::Unreachable(text) => text,
+        }
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::No(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Configuration(_) => 64,
+            Self::Unreachable(_) => 69,
+        }
+    }
+
+    /// The same failure in other words.
+    fn with(self, text: String) -> Self {
+        match self {
+            Self::No(_) => Self::No(text),
+            Self::Usage(_) => Self::Usage(text),
+            Self::Configuration(_) => Self::Configuration(text),
+            Self::Unreachable(_) => Self::Unreachable(text),
+        }
+    }
+}
+
 impl Arguments {
     /// Does what was typed.
     pub fn execute(self) -> ExitCode {
-        let (code, text) = match self.run() {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(Failure::No(text)) => (1, text),
-            Err(Failure::Usage(text)) => (2, text),
-            Err(Failure::Configuration(text)) => (64, text),
-            Err(Failure::Unreachable(text)) => (69, text),
-        };
+        let Err(failure) = self.run() else { return ExitCode::SUCCESS };
         // Nobody is left to tell when standard error is closed; the code tells.
-        drop(writeln!(io::stderr(), "imprimatur-agent: {text}"));
-        ExitCode::from(code)
+        drop(writeln!(io::stderr(), "imprimatur-agent: {}", failure.text()));
+        ExitCode::from(failure.code())
     }
 
     fn run(self) -> Result<(), Failure> {
         let config = Config::read(&self.config).map_err(|error| {
             Failure::Configuration(format!("{}: {}", self.config.display(), chain(&error)))
         })?;
-        let AgentSettings { policy, language, .. } = config.agent.clone();
+        let choice = Choice::of(config, self.printer.as_ref())?;
         match self.command {
-            Command::Run => run(config),
-            Command::Wipe { force } => wipe(config, force),
-            Command::Consent(consent) => {
-                consent.run(&Reach::of(config)?, &Terms { policy, language })
-            }
-            Command::Rights(rights) => rights.run(&Reach::of(config)?),
-            Command::Preview(output) => show(&Reach::of(config)?.ask(Request::Preview {})?, output),
-            Command::Log(output) => show(&Reach::of(config)?.ask(Request::Log {})?, output),
-            Command::Sources(output) => show(&Reach::of(config)?.ask(Request::Sources {})?, output),
+            Command::Run => run(choice),
+            Command::Wipe { force } => wipe(&choice, force),
+            Command::Consent(consent) => consent.run(&choice),
+            Command::Rights(rights) => rights.run(&choice),
+            Command::Preview(output) => choice.each(output, |to| to.ask(Request::Preview {})),
+            Command::Log(output) => choice.each(output, |to| to.ask(Request::Log {})),
+            Command::Sources(output) => choice.each(output, |to| to.ask(Request::Sources {})),
+            Command::Check(output) => check::run(&choice, output),
         }
     }
 }
@@ -124,11 +157,20 @@ impl Arguments {
 /// Prints an answer.
 fn show(reply: &Reply, output: Output) -> Result<(), Failure> {
     let mut to = io::stdout().lock();
-    let printed = if output.json { json(&mut to, reply) } else { print::reply(&mut to, reply) };
-    match printed.and_then(|()| to.flush()) {
+    let told = if output.json {
+        json(reply).map_err(io::Error::from).and_then(|text| writeln!(to, "{text}"))
+    } else {
+        print::reply(&mut to, reply)
+    };
+    printed(told.and_then(|()| to.flush()))
+}
+
+/// What printing came to.
+fn printed(told: io::Result<()>) -> Result<(), Failure> {
+    match told {
         // The reader of a pipe has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.map_err(|error| unprinted(&error)),
+        told => told.map_err(|error| unprinted(&error)),
     }
 }
 
@@ -136,7 +178,11 @@ fn unprinted(error: &io::Error) -> Failure {
     Failure::Unreachable(format!("cannot print: {error}"))
 }
 
-fn run(config: Config) -> Result<(), Failure> {
+fn run(choice: Choice) -> Result<(), Failure> {
+    let Some(config) = choice.whole() else {
+        let text = "one agent runs for all printers of the settings: leave out --printer";
+        return Err(Failure::Usage(text.to_owned()));
+    };
     // Libraries are not heard: they might name topics, and with them the subject.
     logs::start(config.log_format, "imprimatur_agent=info,imprimatur_runtime=info");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -146,7 +192,8 @@ fn run(config: Config) -> Result<(), Failure> {
         let stop = stop.map_err(|error| Failure::Unreachable(error.to_string()))?;
         let run = Box::pin(app::run(config, stop));
         run.await.map_err(|error| match error {
-            AppError::Agent(error) => failure(&error),
+            AppError::Host(error) => unheld(&error),
+            AppError::Agent { printer, cause } => failure(&cause, printer.as_ref()),
             AppError::Control(error) => Failure::Unreachable(chain(&error)),
         })
     })?;
@@ -154,17 +201,20 @@ fn run(config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes the store, unless something would be lost that ends something.
-fn wipe(config: Config, force: bool) -> Result<(), Failure> {
-    let folder = config.agent.data_dir.clone();
-    let socket = folder.join(control::SOCKET);
-    match control::ask(&socket, &Request::Sources {}) {
-        Err(ControlError::NobodyListens) => {}
+/// Removes the store of a printer, unless something would be lost that ends something.
+fn wipe(choice: &Choice, force: bool) -> Result<(), Failure> {
+    let (config, printer) = (choice.config(), choice.one()?);
+    let (name, folder) = (printer.name.as_ref(), &printer.agent.data_dir);
+    let socket = config.data_dir.join(control::SOCKET);
+    match control::ask(&socket, name, &Request::Sources {}) {
+        // A printer that stands still among others has its store open nowhere.
+        Err(ControlError::NobodyListens) | Ok(Reply::Unusable(_)) => {}
         _ => return Err(Failure::Unreachable("an agent runs: stop it first".to_owned())),
     }
     if !force && folder.exists() {
-        let agent = Agent::open(config.agent, SystemClock::shared()).map_err(|e| failure(&e))?;
-        let waiting = agent.undelivered().map_err(|error| failure(&error))?;
+        let agent = Agent::open(printer.agent.clone(), SystemClock::shared());
+        let agent = agent.map_err(|error| failure(&error, name))?;
+        let waiting = agent.undelivered().map_err(|error| failure(&error, name))?;
         if waiting > 0 {
             return Err(Failure::No(format!(
                 "{waiting} withdrawals or erasures were not delivered yet: run the agent until they \
@@ -172,12 +222,13 @@ fn wipe(config: Config, force: bool) -> Result<(), Failure> {
             )));
         }
     }
-    store::wipe(&folder).map_err(|error| failure(&error.into()))?;
+    store::wipe(folder).map_err(|error| unopened(&error, name))?;
     writeln!(io::stdout(), "Everything that the agent kept is gone.").map_err(|e| unprinted(&e))
 }
 
-fn json(to: &mut impl Write, reply: &Reply) -> io::Result<()> {
-    let value = match reply {
+/// An answer as JSON.
+fn json(reply: &Reply) -> serde_json::Result<String> {
+    match reply {
         Reply::Overview(value) => serde_json::to_string_pretty(value),
         Reply::Granted { granted, recovery_code } => serde_json::to_string_pretty(
             &serde_json::json!({ "granted": granted, "recovery_code": recovery_code }),
@@ -191,7 +242,8 @@ fn json(to: &mut impl Write, reply: &Reply) -> io::Result<()> {
         Reply::Device(value) => serde_json::to_string_pretty(value),
         Reply::Page(value) => serde_json::to_string_pretty(value),
         Reply::Done {} => Ok("{}".to_owned()),
-        Reply::No(value) | Reply::Failed(value) => serde_json::to_string_pretty(value),
-    };
-    writeln!(to, "{}", value?)
+        Reply::No(value) | Reply::Failed(value) | Reply::Unusable(value) => {
+            serde_json::to_string_pretty(value)
+        }
+    }
 }

@@ -1,62 +1,20 @@
-//! The owner's socket: one JSON request a line, one JSON answer a line, 0600 in the agent's folder.
+//! What an owner asks of the agent, and what it answers; `socket` is how both travel.
 //!
-//! The store has one owner, so commands reach a running agent here and open the store themselves
-//! only when nobody runs. Bounded: 4 KiB a request, 8 connections, 10 s a request.
+//! The store has one owner, so commands reach a running agent through its socket and open the store
+//! themselves only when nobody runs.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream as BlockingStream;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod socket;
 
 use imprimatur_consent::recovery::NotACode;
 use imprimatur_consent::{Category, Digest};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
+pub use self::socket::{ControlError, SOCKET, ask, listen, serve};
 use crate::core::{
     Agent, AgentError, Exercise, Granted, Line, Overview, Preview, RequestLine, Withdrawn,
 };
+use crate::printer::Name;
 use crate::sources::{SourceKind, SourceState, SourceStatus};
 use crate::told::chain;
-
-/// Name of the socket in the agent's folder.
-pub const SOCKET: &str = "agent.sock";
-
-/// Longest request, bytes.
-const REQUEST_MAX: u64 = 4096;
-
-/// Connections at once; more wait.
-const CONNECTIONS_MAX: usize = 8;
-
-/// How long one request may take.
-const REQUEST_WITHIN: Duration = Duration::from_secs(10);
-
-/// A socket that does not work.
-#[derive(Debug, thiserror::Error)]
-pub enum ControlError {
-    /// The socket cannot be made. Report it and stop.
-    #[error("cannot make the socket `{socket}`")]
-    Listen {
-        /// The socket.
-        socket: PathBuf,
-        /// Why.
-        #[source]
-        cause: io::Error,
-    },
-    /// Nobody listens. Open the store instead.
-    #[error("no agent runs")]
-    NobodyListens,
-    /// The agent did not answer. Try again.
-    #[error("the running agent did not answer")]
-    NoAnswer(#[source] io::Error),
-    /// The answer is of another version. Restart the agent.
-    #[error("the running agent is of another version; restart it")]
-    OtherVersion(#[source] serde_json::Error),
-}
 
 /// Something typed that is never shown again.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -67,6 +25,17 @@ impl std::fmt::Debug for Typed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Typed(..)")
     }
+}
+
+/// A request and the printer that it is for.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The printer's name; absent where there is one printer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub printer: Option<Name>,
+    /// What is asked of it.
+    pub request: Request,
 }
 
 /// What an owner asks.
@@ -186,6 +155,8 @@ pub enum Reply {
     No(String),
     /// It could not be done; why.
     Failed(String),
+    /// The printer's store cannot be used; why, and how to repair it.
+    Unusable(String),
 }
 
 impl Request {
@@ -258,108 +229,6 @@ fn withdrawn(what: Withdrawn) -> Reply {
         Withdrawn::Nothing => Vec::new(),
         Withdrawn::Part(gone) | Withdrawn::All(gone) => gone,
     })
-}
-
-/// Makes the socket. The caller holds the store, so a socket that is there is left over.
-///
-/// # Errors
-/// [`ControlError::Listen`].
-pub fn listen(socket: &Path) -> Result<UnixListener, ControlError> {
-    let refuse = |cause| ControlError::Listen { socket: socket.to_owned(), cause };
-    match std::fs::remove_file(socket) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(refuse(cause)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(socket).map_err(refuse)?;
-    let mode = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(socket, mode).map_err(refuse)?;
-    Ok(listener)
-}
-
-/// Answers until `stop` is cancelled.
-pub async fn serve(
-    agent: Agent,
-    sources: Vec<watch::Receiver<SourceStatus>>,
-    listener: UnixListener,
-    stop: CancellationToken,
-) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            Some(_ended) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => {
-                let Ok((stream, _)) = accepted else {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                };
-                connections.spawn(converse(agent.clone(), sources.clone(), stream));
-            }
-        }
-    }
-}
-
-async fn converse(
-    agent: Agent,
-    sources: Vec<watch::Receiver<SourceStatus>>,
-    mut stream: UnixStream,
-) {
-    loop {
-        let one = answer(&agent, &sources, &mut stream);
-        match tokio::time::timeout(REQUEST_WITHIN, one).await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false) | Err(_)) | Err(_) => return,
-        }
-    }
-}
-
-/// Answers one request; false at the end of them.
-async fn answer(
-    agent: &Agent,
-    sources: &[watch::Receiver<SourceStatus>],
-    stream: &mut UnixStream,
-) -> io::Result<bool> {
-    let (from, mut to) = stream.split();
-    let mut line = Vec::new();
-    let read = tokio::io::BufReader::with_capacity(1, from.take(REQUEST_MAX))
-        .read_until(b'\n', &mut line)
-        .await?;
-    if read == 0 {
-        return Ok(false);
-    }
-    let reply = match serde_json::from_slice::<Request>(&line) {
-        Ok(request) => {
-            let lines: Vec<_> =
-                sources.iter().map(|status| source_line(&status.borrow())).collect();
-            request.perform(agent, &lines)
-        }
-        Err(error) => Reply::Failed(format!("not a request: {error}")),
-    };
-    let mut bytes = serde_json::to_vec(&reply)?;
-    bytes.push(b'\n');
-    to.write_all(&bytes).await?;
-    Ok(line.ends_with(b"\n"))
-}
-
-/// Asks the running agent.
-///
-/// # Errors
-/// [`ControlError::NobodyListens`] when no agent runs; [`ControlError::NoAnswer`].
-pub fn ask(socket: &Path, request: &Request) -> Result<Reply, ControlError> {
-    let Ok(mut stream) = BlockingStream::connect(socket) else {
-        return Err(ControlError::NobodyListens);
-    };
-    let converse = |stream: &mut BlockingStream| {
-        stream.set_read_timeout(Some(REQUEST_WITHIN))?;
-        let mut bytes = serde_json::to_vec(request)?;
-        bytes.push(b'\n');
-        stream.write_all(&bytes)?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
-        Ok(line)
-    };
-    let line = converse(&mut stream).map_err(ControlError::NoAnswer)?;
-    serde_json::from_str(&line).map_err(ControlError::OtherVersion)
 }
 
 /// A source's status in words.

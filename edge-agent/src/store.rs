@@ -38,7 +38,7 @@ use std::time::Duration;
 use imprimatur_runtime::durable;
 
 use self::guard::trusted;
-use self::tally::Tally;
+use self::tally::{TALLY, Tally};
 
 pub use self::error::StoreError;
 use self::error::{closed, failed};
@@ -153,17 +153,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::InUse`] when another process has it; [`StoreError::unusable`] ones; the disk's.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let lock = claim(folder)?;
         let folder = folder.to_owned();
         let refuse = |cause| StoreError::Folder { folder: folder.clone(), cause };
-        match fs::symlink_metadata(&folder) {
-            Ok(_) => trusted(&folder)?,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                durable::private_folder(&folder).map_err(refuse)?;
-            }
-            Err(cause) => return Err(refuse(cause)),
-        }
-        fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(refuse)?;
-        let lock = lock(&folder)?;
         rebuild::finish(&folder).map_err(refuse)?;
         let fresh = !folder.join(STORE).exists();
         let tally = Tally::open(&folder, fresh)?;
@@ -300,7 +292,28 @@ fn config(place: &Path) -> sled::Config {
     sled::Config::new().path(place).cache_capacity(CACHE_BYTES).flush_every_ms(None)
 }
 
-/// Takes the folder for this process, until the file is dropped.
+/// Makes or looks at a folder of the agent's and takes it for this process, until the file is dropped.
+///
+/// # Errors
+/// [`StoreError::InUse`], [`StoreError::Distrusted`], [`StoreError::Folder`].
+pub(crate) fn claim(folder: &Path) -> Result<File, StoreError> {
+    let refuse = |cause| StoreError::Folder { folder: folder.to_owned(), cause };
+    match fs::symlink_metadata(folder) {
+        Ok(_) => trusted(folder)?,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            durable::private_folder(folder).map_err(refuse)?;
+        }
+        Err(cause) => return Err(refuse(cause)),
+    }
+    fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(refuse)?;
+    lock(folder)
+}
+
+/// Whether a store, or what is left of one, lies in a folder.
+pub(crate) fn is_in(folder: &Path) -> bool {
+    [STORE, TALLY].iter().any(|name| folder.join(name).exists())
+}
+
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let refuse = |cause| StoreError::Folder { folder: folder.to_owned(), cause };
     let mut options = File::options();

@@ -377,4 +377,4 @@ async fn withdrawn(changes: &mut watch::Receiver<Changes>, known: u64) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -66,7 +66,7 @@ impl Host {
         let running = Running(child);
         let socket = self.data().join(control::SOCKET);
         let deadline = now() + Duration::from_secs(20);
-        while control::ask(&socket, &Request::Show {}).is_err() {
+        while control::ask(&socket, None, &Request::Show {}).is_err() {
             assert!(now() < deadline, "the agent does not answer");
             std::thread::yield_now();
         }
@@ -146,7 +146,7 @@ fn every_command_shows_an_example() {
         "explain", "export", "erase", "restrict", "release", "object", "complain", "rectify",
         "recover", "requests", "handover", "wipe",
     ];
-    for command in ["run", "preview", "log", "sources"].into_iter().chain(rights) {
+    for command in ["run", "preview", "log", "sources", "check"].into_iter().chain(rights) {
         let (code, text) = host.says(&[command, "--help"]);
         assert!(code == 0 && text.contains("Example:"), "{text}");
     }
@@ -169,7 +169,7 @@ fn a_running_agent_answers_on_its_socket_and_ends_on_sigterm() {
     assert_eq!((mode(&socket), mode(&host.data())), (0o600, 0o700));
     let (code, text) = host.says(&["consent", "grant", "slicing", "--yes"]);
     assert!(code == 0 && text.contains("Granted: slicing"), "{text}");
-    let Reply::Overview(overview) = control::ask(&socket, &Request::Show {}).unwrap() else {
+    let Reply::Overview(overview) = control::ask(&socket, None, &Request::Show {}).unwrap() else {
         panic!("another answer")
     };
     assert_eq!(overview.events_waiting, 1);
@@ -193,9 +193,11 @@ fn a_socket_takes_many_questions_and_refuses_nonsense() {
         std::os::unix::net::UnixStream::connect(host.data().join(control::SOCKET)).unwrap();
     let mut answers = BufReader::new(stream.try_clone().unwrap());
     for (question, expected) in [
-        ("{\"command\":\"show\"}", "overview"),
-        ("{\"command\":\"sing\"}", "not a request"),
-        ("{\"command\":\"log\"}", "\"log\""),
+        (r#"{"request":{"command":"show"}}"#, "overview"),
+        (r#"{"request":{"command":"sing"}}"#, "not a request"),
+        (r#"{"command":"show"}"#, "not a request"),
+        (r#"{"request":{"command":"show"},"printer":"other"}"#, "other printers"),
+        (r#"{"request":{"command":"log"}}"#, "\"log\""),
     ] {
         writeln!(stream, "{question}").unwrap();
         let mut answer = String::new();
@@ -329,7 +331,8 @@ fn a_wipe_waits_for_what_ends_something_and_for_the_agent() {
         // The wire has seen the grant, so its withdrawal has to be said.
         let config = imprimatur_agent::config::Config::read(&host.config()).unwrap();
         let clock = imprimatur_runtime::SystemClock::shared();
-        let agent = imprimatur_agent::Agent::open(config.agent, clock).unwrap();
+        let settings = config.printers.into_iter().next().unwrap().agent;
+        let agent = imprimatur_agent::Agent::open(settings, clock).unwrap();
         let errand = agent.errand().unwrap().unwrap();
         agent.offer_event(&errand, |_| true).unwrap();
     }

@@ -147,7 +147,8 @@ impl Host {
     /// Its store, opened here: only while it does not run.
     pub(crate) fn open(&self) -> Agent {
         let config = Config::read(&self.config()).unwrap();
-        Agent::open(config.agent, SystemClock::shared()).unwrap()
+        let printer = config.printers.into_iter().next().unwrap();
+        Agent::open(printer.agent, SystemClock::shared()).unwrap()
     }
 
     /// Puts this many batches of one print each into its spool, as if measured; it must not run.

@@ -3,10 +3,12 @@
 use std::io::{self, Write as _};
 
 use clap::Subcommand;
-use imprimatur_consent::{Category, Digest, Policy};
+use imprimatur_consent::{Category, Digest};
 
+use super::choice::{AllPrinters, Choice};
 use super::reach::Reach;
 use super::{Failure, Output, print, unprinted};
+use crate::config::Config;
 use crate::control::{Reply, Request};
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +57,8 @@ pub(super) enum Consent {
         #[arg(required = true, value_name = "CATEGORY")]
         categories: Vec<Category>,
         #[command(flatten)]
+        all: AllPrinters,
+        #[command(flatten)]
         output: Output,
     },
     /// Takes a yes back, at once; without categories, all.
@@ -64,56 +68,65 @@ pub(super) enum Consent {
         #[arg(value_name = "CATEGORY")]
         categories: Vec<Category>,
         #[command(flatten)]
+        all: AllPrinters,
+        #[command(flatten)]
         output: Output,
     },
 }
 
-/// The policy that is agreed to, and the language that it is read in.
-pub(super) struct Terms {
-    pub(super) policy: Policy,
-    pub(super) language: String,
-}
-
 impl Consent {
-    pub(super) fn run(self, reach: &Reach, terms: &Terms) -> Result<(), Failure> {
-        let hash = terms.policy.hash;
-        let (request, output) = match self {
-            Self::Show { ask, output } => return show(reach, ask, output),
+    pub(super) fn run(self, choice: &Choice) -> Result<(), Failure> {
+        let config = choice.config();
+        let hash = config.policy.hash;
+        match self {
+            Self::Show { ask, output } => show(choice, ask, output),
             Self::Grant { categories, token, yes, output } => {
+                let reach = choice.reach()?;
                 let refused = categories.clone();
-                confirm(reach, terms, &categories, yes, output, || {
+                confirm(&reach, config, &categories, yes, output, || {
                     reach.ask(Request::Refuse { categories: refused }).map(|_refused| ())
                 })?;
-                (Request::Grant { categories, token, policy: hash }, output)
+                let request = Request::Grant { categories, token, policy: hash };
+                super::show(&reach.ask(request)?, output)
             }
             Self::Renew { categories, yes, output } => {
+                let reach = choice.reach()?;
                 let named = Some(categories).filter(|named| !named.is_empty());
                 let shown = match &named {
                     Some(named) => named.clone(),
-                    None => granted(reach)?,
+                    None => granted(&reach)?,
                 };
                 // A no leaves what is granted as it is, until it ends.
-                confirm(reach, terms, &shown, yes, output, || Ok(()))?;
-                (Request::Renew { categories: named, policy: hash }, output)
+                confirm(&reach, config, &shown, yes, output, || Ok(()))?;
+                let request = Request::Renew { categories: named, policy: hash };
+                super::show(&reach.ask(request)?, output)
             }
-            Self::Refuse { categories, output } => (Request::Refuse { categories }, output),
-            Self::Withdraw { categories, output } => {
+            Self::Refuse { categories, all, output } => {
+                choice.is_for_one(all)?;
+                let request = Request::Refuse { categories };
+                choice.each(output, |reach| reach.ask(request.clone()))
+            }
+            Self::Withdraw { categories, all, output } => {
+                choice.is_for_one(all)?;
                 let categories = Some(categories).filter(|named| !named.is_empty());
-                (Request::Withdraw { categories }, output)
+                let request = Request::Withdraw { categories };
+                choice.each(output, |reach| reach.ask(request.clone()))
             }
-        };
-        super::show(&reach.ask(request)?, output)
+        }
     }
 }
 
-fn show(reach: &Reach, ask: bool, output: Output) -> Result<(), Failure> {
-    reach.ask(Request::Asked { categories: Category::ALL.to_vec() })?;
-    let reply = reach.ask(Request::Show {})?;
-    super::show(&reply, output)?;
-    if let (Reply::Overview(overview), true, false) = (&reply, ask, output.json) {
-        print::question(&mut io::stdout().lock(), &overview.ask).map_err(|e| unprinted(&e))?;
-    }
-    Ok(())
+fn show(choice: &Choice, ask: bool, output: Output) -> Result<(), Failure> {
+    let overview = |reach: &Reach| {
+        reach.ask(Request::Asked { categories: Category::ALL.to_vec() })?;
+        reach.ask(Request::Show {})
+    };
+    choice.each_and(output, overview, |to, reach, reply| match reply {
+        Reply::Overview(overview) if ask => {
+            print::question(to, reach.printer.as_ref(), &overview.ask)
+        }
+        _ => Ok(()),
+    })
 }
 
 fn granted(reach: &Reach) -> Result<Vec<Category>, Failure> {
@@ -128,7 +141,7 @@ fn granted(reach: &Reach) -> Result<Vec<Category>, Failure> {
 /// Shows what is asked, and waits for what must be affirmed and for a yes.
 fn confirm(
     reach: &Reach,
-    terms: &Terms,
+    terms: &Config,
     categories: &[Category],
     yes: bool,
     output: Output,
@@ -143,7 +156,7 @@ fn confirm(
     if output.json {
         return Ok(());
     }
-    let Terms { policy, language } = terms;
+    let Config { policy, language, .. } = terms;
     let told = |error: io::Error| unprinted(&error);
     print::notice(&mut io::stdout().lock(), policy, language, categories).map_err(told)?;
     if yes {

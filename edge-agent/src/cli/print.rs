@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::control::{Reply, Typed};
 use crate::core::{Counts, Overview, Preview, RequestLine};
+use crate::printer::Name;
 
 /// Bytes in a line of the hex dump.
 const HEX_LINE: usize = 32;
@@ -34,15 +35,20 @@ pub(super) fn notice(
     Ok(())
 }
 
-/// What the owner may be asked about.
-pub(super) fn question(to: &mut impl Write, categories: &[Category]) -> io::Result<()> {
+/// What the owner may be asked about; `printer` is its name among several.
+pub(super) fn question(
+    to: &mut dyn Write,
+    printer: Option<&Name>,
+    categories: &[Category],
+) -> io::Result<()> {
     if categories.is_empty() {
         return writeln!(to, "\nThere is nothing to ask.");
     }
     let all: Vec<_> = categories.iter().map(|category| category.name()).collect();
     writeln!(to, "\nYou have not answered yet, or long ago: {}.", all.join(", "))?;
-    writeln!(to, "  yes: imprimatur-agent consent grant {}", all.join(" "))?;
-    writeln!(to, "  no:  imprimatur-agent consent refuse {}", all.join(" "))
+    let here = printer.map_or_else(String::new, |name| format!(" --printer {name}"));
+    writeln!(to, "  yes: imprimatur-agent consent grant {}{here}", all.join(" "))?;
+    writeln!(to, "  no:  imprimatur-agent consent refuse {}{here}", all.join(" "))
 }
 
 /// A value that the collector told, as indented lines.
@@ -112,7 +118,7 @@ pub(super) fn reply(to: &mut impl Write, reply: &Reply) -> io::Result<()> {
             }
             Ok(())
         }
-        Reply::No(text) | Reply::Failed(text) => writeln!(to, "{text}"),
+        Reply::No(text) | Reply::Failed(text) | Reply::Unusable(text) => writeln!(to, "{text}"),
     }
 }
 
@@ -223,7 +229,8 @@ fn preview(to: &mut impl Write, value: &Preview) -> io::Result<()> {
     Ok(())
 }
 
-fn names(categories: &[Category]) -> String {
+/// Categories, with commas.
+pub(super) fn names(categories: &[Category]) -> String {
     categories.iter().map(|category| category.name()).collect::<Vec<_>>().join(", ")
 }
 

@@ -10,9 +10,12 @@ use imprimatur_runtime::SystemClock;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
-use crate::config::Config;
+use crate::config::{Config, PrinterSettings};
 use crate::control::{self, ControlError, Reply, Request, SourceLine};
 use crate::core::{Agent, AgentError};
+use crate::host::{Host, HostError};
+use crate::printer::Name;
+use crate::repair::repair;
 use crate::sources::{self, Source, SourceSettings};
 use crate::store::StoreError;
 use crate::told::chain;
@@ -24,44 +27,60 @@ const WAIT: Duration = Duration::from_mins(1);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// The way to the agent.
-pub(super) enum Reach {
+/// The way to the agent of one printer.
+pub(super) struct Reach {
+    /// Its name among several.
+    pub(super) printer: Option<Name>,
+    way: Way,
+}
+
+enum Way {
     /// An agent runs.
     Running(PathBuf),
     /// None runs: this process has the store.
-    Alone(Box<Agent>, Option<UplinkSettings>, Vec<SourceSettings>),
+    Alone {
+        agent: Box<Agent>,
+        uplink: Option<UplinkSettings>,
+        sources: Vec<SourceSettings>,
+        _host: Host,
+    },
 }
 
 impl Reach {
-    pub(super) fn of(config: Config) -> Result<Self, Failure> {
-        let socket = config.agent.data_dir.join(control::SOCKET);
-        match control::ask(&socket, &Request::Sources {}) {
-            Ok(_) => return Ok(Self::Running(socket)),
-            Err(ControlError::NobodyListens) => {}
+    pub(super) fn of(config: &Config, printer: &PrinterSettings) -> Result<Self, Failure> {
+        let name = printer.name.clone();
+        let socket = config.data_dir.join(control::SOCKET);
+        let way = match control::ask(&socket, name.as_ref(), &Request::Sources {}) {
+            Ok(Reply::Sources(_)) => Way::Running(socket),
+            Err(ControlError::NobodyListens) => {
+                let host = Host::hold(config).map_err(|error| unheld(&error))?;
+                let agent = Agent::open(printer.agent.clone(), SystemClock::shared());
+                let agent = Box::new(agent.map_err(|error| failure(&error, name.as_ref()))?);
+                let (uplink, sources) = (config.uplink.clone(), printer.sources.clone());
+                Way::Alone { agent, uplink, sources, _host: host }
+            }
+            Ok(other) => return Err(refused(other)),
             Err(error) => return Err(Failure::Unreachable(chain(&error))),
-        }
-        let agent = Agent::open(config.agent, SystemClock::shared()).map_err(|e| failure(&e))?;
-        Ok(Self::Alone(Box::new(agent), config.uplink, config.sources))
+        };
+        Ok(Self { printer: name, way })
     }
 
     /// Whether an agent runs, so that things go on after the command.
     pub(super) fn goes_on(&self) -> bool {
-        matches!(self, Self::Running(_))
+        matches!(self.way, Way::Running(_))
     }
 
     pub(super) fn ask(&self, request: Request) -> Result<Reply, Failure> {
-        let reply = match self {
-            Self::Running(socket) => {
-                control::ask(socket, &request).map_err(|e| Failure::Unreachable(chain(&e)))?
+        let reply = match &self.way {
+            Way::Running(socket) => control::ask(socket, self.printer.as_ref(), &request)
+                .map_err(|e| Failure::Unreachable(chain(&e)))?,
+            Way::Alone { sources, .. } if request == (Request::Sources {}) => {
+                Reply::Sources(idle(sources))
             }
-            Self::Alone(_, _, sources) if request == (Request::Sources {}) => {
-                Reply::Sources(sources.iter().map(idle).collect())
-            }
-            Self::Alone(agent, ..) => request.perform(agent, &[]),
+            Way::Alone { agent, .. } => request.perform(agent, &[]),
         };
         match reply {
-            Reply::No(text) => Err(Failure::No(text)),
-            Reply::Failed(text) => Err(Failure::Unreachable(text)),
+            no @ (Reply::No(_) | Reply::Failed(_) | Reply::Unusable(_)) => Err(refused(no)),
             reply => Ok(reply),
         }
     }
@@ -75,8 +94,8 @@ impl Reach {
         let runtime = runtime.map_err(|error| Failure::Unreachable(error.to_string()))?;
         runtime.block_on(async {
             let stop = CancellationToken::new();
-            let uplink = match self {
-                Self::Alone(agent, Some(settings), _) => {
+            let uplink = match &self.way {
+                Way::Alone { agent, uplink: Some(settings), .. } => {
                     let settings =
                         UplinkSettings { wait_last: Duration::from_secs(5), ..settings.clone() };
                     Some(tokio::spawn(uplink::run(Agent::clone(agent), settings, stop.clone())))
@@ -102,46 +121,49 @@ impl Reach {
     }
 }
 
-/// The exit code and text of an agent that does not open.
-pub(super) fn failure(error: &AgentError) -> Failure {
+/// The exit code and text of an answer that is none.
+fn refused(reply: Reply) -> Failure {
+    match reply {
+        Reply::No(text) => Failure::No(text),
+        Reply::Failed(text) => Failure::Unreachable(text),
+        Reply::Unusable(text) => Failure::Configuration(text),
+        _ => Failure::Unreachable("the running agent is of another version".to_owned()),
+    }
+}
+
+/// The exit code and text of an agent that does not open; `printer` is its name among several.
+pub(super) fn failure(error: &AgentError, printer: Option<&Name>) -> Failure {
     match error {
-        AgentError::Store(StoreError::InUse) => {
-            Failure::Unreachable("the store is in use by a running agent: try again".to_owned())
-        }
-        AgentError::Store(cause) if cause.unusable() => Failure::Configuration(repair(cause)),
+        AgentError::Store(cause) => unopened(cause, printer),
         other => Failure::Unreachable(chain(other)),
     }
 }
 
-/// What an unusable store means, and which command repairs it.
-fn repair(cause: &StoreError) -> String {
-    let place = cause.place().map_or_else(String::new, |place| format!(" (`{}`)", place.display()));
-    let what = format!("{}{place}: nothing is collected or sent", chain(cause));
-    let how = match cause {
-        StoreError::Distrusted { place, .. } => {
-            let place = place.display();
-            format!(
-                "if nobody else wrote it, make it yours again (`chown`, `chmod go-w {place}`, no \
-                 links) and run this as its owner; if somebody may have, `imprimatur-agent wipe \
-                 --force` starts anew"
-            )
-        }
-        StoreError::Folder { .. } => "make `data_dir` a folder that this user may write".to_owned(),
-        StoreError::Version(_) => {
-            "run the version that wrote it, or start anew with `imprimatur-agent wipe --force`"
-                .to_owned()
-        }
-        _ => "restore nothing older; `imprimatur-agent wipe --force` starts anew".to_owned(),
-    };
-    format!(
-        "{what}; to repair: {how}. A wipe loses your answers, the key, what waits to be sent and an \
-         undelivered withdrawal; with the recovery code `imprimatur-agent recover CODE` then \
-         `imprimatur-agent erase` still ends what the collector holds"
-    )
+/// The same of the folder of several printers.
+pub(super) fn unheld(error: &HostError) -> Failure {
+    match error {
+        HostError::Store(cause) => unopened(cause, None),
+        HostError::OfOne => Failure::Configuration(chain(error)),
+    }
 }
 
-fn idle(settings: &SourceSettings) -> SourceLine {
-    let now: sources::NowFn = std::sync::Arc::new(imprimatur_runtime::UnixSeconds::default);
-    let line = control::source_line(&Source::new(settings.clone(), now).status().borrow());
-    SourceLine { state: "not read: no agent runs".to_owned(), ..line }
+/// The same of a store.
+pub(super) fn unopened(cause: &StoreError, printer: Option<&Name>) -> Failure {
+    match cause {
+        StoreError::InUse => {
+            Failure::Unreachable("the store is in use by a running agent: try again".to_owned())
+        }
+        cause if cause.unusable() => Failure::Configuration(repair(cause, printer)),
+        other => Failure::Unreachable(chain(other)),
+    }
+}
+
+/// Sources that nobody reads.
+pub(super) fn idle(sources: &[SourceSettings]) -> Vec<SourceLine> {
+    let line = |settings: &SourceSettings| {
+        let now: sources::NowFn = std::sync::Arc::new(imprimatur_runtime::UnixSeconds::default);
+        let line = control::source_line(&Source::new(settings.clone(), now).status().borrow());
+        SourceLine { state: "not read: no agent runs".to_owned(), ..line }
+    };
+    sources.iter().map(line).collect()
 }

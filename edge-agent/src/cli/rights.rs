@@ -1,5 +1,6 @@
 //! The commands that exercise rights: explain, export, erase and the others, and their answers.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,6 +11,7 @@ use imprimatur_consent::Category;
 use imprimatur_runtime::UtcDate;
 use serde_json::{Value, json};
 
+use super::choice::{AllPrinters, Choice};
 use super::consent::asked;
 use super::reach::Reach;
 use super::{Failure, Output, print, unprinted};
@@ -31,7 +33,12 @@ pub(super) enum Rights {
     },
     /// Withdraws everything and erases it, here at once and at the collector.
     #[command(after_help = "Example: imprimatur-agent erase")]
-    Erase(Output),
+    Erase {
+        #[command(flatten)]
+        all: AllPrinters,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Stops all use of what is held and all collecting, and keeps what is held.
     #[command(after_help = "Example: imprimatur-agent restrict")]
     Restrict(Output),
@@ -98,16 +105,17 @@ pub(super) enum Rights {
 }
 
 impl Rights {
-    pub(super) fn run(self, reach: &Reach) -> Result<(), Failure> {
+    pub(super) fn run(self, choice: &Choice) -> Result<(), Failure> {
         let (exercise, output) = match self {
-            Self::Explain(output) => return explain(reach, output),
-            Self::Export { out } => return export(reach, out.as_deref()),
-            Self::Recover { code, output } => return recover(reach, code, output),
             Self::Requests(output) => {
-                return super::show(&reach.ask(Request::Requests {})?, output);
+                return choice.each(output, |reach| reach.ask(Request::Requests {}));
             }
-            Self::Handover { yes, output } => return handover(reach, yes, output),
-            Self::Erase(output) => (Exercise::Erase {}, output),
+            Self::Erase { all, output } if choice.is_for_one(all)? => (Exercise::Erase {}, output),
+            Self::Erase { output, .. } => return erase_all(choice, output),
+            Self::Explain(output) => return explain(&choice.reach()?, output),
+            Self::Export { out } => return export(&choice.reach()?, out.as_deref()),
+            Self::Recover { code, output } => return recover(&choice.reach()?, code, output),
+            Self::Handover { yes, output } => return handover(&choice.reach()?, yes, output),
             Self::Restrict(output) => (Exercise::Restrict {}, output),
             Self::Release(output) => (Exercise::Release {}, output),
             Self::Object { categories, output } => (Exercise::Object { categories }, output),
@@ -116,14 +124,45 @@ impl Rights {
                 (rectify(since, model.as_deref(), firmware.as_deref())?, output)
             }
         };
-        let (lines, waits) = answered(reach, exercise.clone(), output)?;
+        let reach = choice.reach()?;
+        let (lines, waits) = answered(&reach, exercise.clone(), output)?;
         super::show(&Reply::Requests(lines.clone()), output)?;
         if exercise == (Exercise::Erase {}) && lines.is_empty() && !output.json {
-            let text = "Erased here. Nothing was ever sent under a key of this device.";
-            writeln!(io::stdout(), "{text}").map_err(|error| unprinted(&error))?;
+            writeln!(io::stdout(), "{NOBODY_TO_ASK}").map_err(|error| unprinted(&error))?;
         }
-        ended(reach, &lines, waits)
+        ended(&reach, &lines, waits)
     }
+}
+
+/// What is said of an erasure that no collector has to hear of.
+const NOBODY_TO_ASK: &str = "Erased here. Nothing was ever sent under a key of this device.";
+
+/// Erases for each printer: here for all of them before the collector is waited for.
+fn erase_all(choice: &Choice, output: Output) -> Result<(), Failure> {
+    let mut asked = VecDeque::new();
+    for printer in &choice.config().printers {
+        let reach = Reach::of(choice.config(), printer);
+        asked.push_back(reach.and_then(|reach| {
+            requests(reach.ask(Request::Exercise { exercise: Exercise::Erase {} })?)
+        }));
+    }
+    told_to_wait(output)?;
+    let (mut patient, mut unfinished) = (true, Ok(()));
+    let one = |reach: &Reach| {
+        let asked = asked.pop_front().unwrap_or(Ok(Vec::new()))?;
+        // A collector that did not answer for one printer is not waited for again.
+        let (lines, waits) = waited(reach, &asked, patient)?;
+        patient &= !waits;
+        if let Err(failure) = ended(reach, &lines, waits) {
+            unfinished = Err(failure);
+        }
+        Ok(Reply::Requests(lines))
+    };
+    choice.each_and(output, one, |to, _reach, reply| match reply {
+        Reply::Requests(lines) if lines.is_empty() => writeln!(to, "{NOBODY_TO_ASK}"),
+        _ => Ok(()),
+    })?;
+    unfinished
 }
 
 /// Asks, and waits for the answers; tells whether some are missing.
@@ -136,9 +175,26 @@ fn answered(
     if asked.is_empty() {
         return Ok((asked, false));
     }
-    if !output.json {
-        let text = "Asked. Waiting for the collector, a minute at most ..";
-        writeln!(io::stderr(), "{text}").map_err(|error| unprinted(&error))?;
+    told_to_wait(output)?;
+    waited(reach, &asked, true)
+}
+
+fn told_to_wait(output: Output) -> Result<(), Failure> {
+    if output.json {
+        return Ok(());
+    }
+    let text = "Asked. Waiting for the collector, a minute at most ..";
+    writeln!(io::stderr(), "{text}").map_err(|error| unprinted(&error))
+}
+
+/// Requests as they are when they are answered, or now; tells whether some answers are missing.
+fn waited(
+    reach: &Reach,
+    asked: &[RequestLine],
+    patient: bool,
+) -> Result<(Vec<RequestLine>, bool), Failure> {
+    if asked.is_empty() {
+        return Ok((Vec::new(), false));
     }
     let mine = |reach: &Reach| {
         let all = requests(reach.ask(Request::Requests {})?)?;
@@ -146,6 +202,11 @@ fn answered(
         Ok::<_, Failure>(all.into_iter().filter(mine).collect::<Vec<_>>())
     };
     let waits = |line: &RequestLine| line.outcome == RequestOutcome::Waiting;
+    if !patient {
+        let lines = mine(reach)?;
+        let waits = lines.iter().any(waits);
+        return Ok((lines, waits));
+    }
     let all = reach.wait(|reach| {
         let lines = mine(reach)?;
         Ok((!lines.iter().any(waits)).then_some(lines))

@@ -292,7 +292,7 @@ fn open(
     Agent::open(AgentSettings { spool_bytes_max, hardware_root, ..settings }, clock)
 }
 
-fn print(date: UtcDate) -> PrintReport {
+pub(crate) fn print(date: UtcDate) -> PrintReport {
     PrintReport {
         start_date: date.0,
         print_time: Some(PrintTime { completed_duration: 3, ..PrintTime::default() }),

@@ -24,16 +24,16 @@ use crate::core::tests::{Collector, Room, said};
 use crate::core::{Exercise, RequestOutcome};
 
 #[derive(Default)]
-struct Seen {
-    connects: Vec<Connect>,
+pub(crate) struct Seen {
+    pub(crate) connects: Vec<Connect>,
     subscribed: Vec<String>,
-    published: Vec<Publish>,
+    pub(crate) published: Vec<Publish>,
     open: usize,
 }
 
 /// A broker and the collector behind it.
-struct Wire {
-    port: u16,
+pub(crate) struct Wire {
+    pub(crate) port: u16,
     seen: Arc<Mutex<Seen>>,
     /// Whether verdicts and answers are given; receipts always are.
     judges: Arc<AtomicBool>,
@@ -42,7 +42,7 @@ struct Wire {
 }
 
 impl Wire {
-    async fn start(collector: &Collector) -> Self {
+    pub(crate) async fn start(collector: &Collector) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), collector)
     }
 
@@ -67,7 +67,7 @@ impl Wire {
         Self { port, seen, judges, empty }
     }
 
-    fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
         at(&self.seen.lock().unwrap())
     }
 
@@ -165,7 +165,7 @@ fn answer(collector: &Collector, publish: &Publish, judges: bool) -> Option<Pack
 }
 
 /// Waits until it holds; panics with what was seen.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let held = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;
