@@ -29,6 +29,9 @@ use crate::printer::Name;
 use crate::store;
 use crate::told::chain;
 
+/// Threads for what blocks: names to resolve and small files to read. More wait their turn.
+const BLOCKING_THREADS_MAX: usize = 4;
+
 /// Reads printers on this host and sends what you granted, and nothing else.
 #[derive(Debug, Parser)]
 #[command(
@@ -185,7 +188,8 @@ fn run(choice: Choice) -> Result<(), Failure> {
     };
     // Libraries are not heard: they might name topics, and with them the subject.
     logs::start(config.log_format, "imprimatur_agent=info,imprimatur_runtime=info");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.map_err(|error| Failure::Unreachable(error.to_string()))?;
     let stopped = runtime.block_on(async {
         let stop = lifecycle::stop_on_signals();

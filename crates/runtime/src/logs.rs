@@ -6,10 +6,10 @@
 use std::io::IsTerminal as _;
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
+use tracing_subscriber::{Layer as _, fmt, registry};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Format {
 /// `imprimatur_collector=debug`; without it the default is `fallback`. A second call does nothing.
 pub fn start(format: Format, fallback: &str) {
     let wanted = variable("IMPRIMATUR_LOG").unwrap_or_else(|| fallback.to_owned());
-    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|_unreadable| EnvFilter::new("info"));
+    let filter = filter(&wanted);
     let terminal = std::io::stderr().is_terminal();
     let lines = fmt::layer().with_ansi(terminal).with_writer(std::io::stderr);
     let lines = match format {
@@ -38,6 +38,11 @@ pub fn start(format: Format, fallback: &str) {
     }
 }
 
+/// What is wanted, by level and target; `info` where that cannot be read.
+fn filter(wanted: &str) -> Targets {
+    wanted.parse().unwrap_or_else(|_unreadable| Targets::new().with_default(Level::INFO))
+}
+
 /// Whether an event may be written at all.
 fn may_be_told(event: &Metadata<'_>) -> bool {
     *event.level() <= Level::WARN || event.target().starts_with("imprimatur")
@@ -48,4 +53,31 @@ fn may_be_told(event: &Metadata<'_>) -> bool {
 pub fn variable(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_by_target_and_nonsense_is_info() {
+        let agent = "imprimatur_agent::uplink";
+        for (wanted, target, level, told) in [
+            ("trace", agent, Level::TRACE, true),
+            ("info", agent, Level::DEBUG, false),
+            ("imprimatur_agent=info", agent, Level::INFO, true),
+            ("imprimatur_agent=info", agent, Level::DEBUG, false),
+            ("imprimatur_agent=info", "sled", Level::ERROR, false),
+            ("warn,imprimatur_agent=debug", agent, Level::DEBUG, true),
+            ("warn,imprimatur_agent=debug", "sled", Level::WARN, true),
+            ("imprimatur_agent=loud", agent, Level::INFO, true),
+            ("imprimatur_agent=loud", agent, Level::DEBUG, false),
+        ] {
+            assert_eq!(
+                filter(wanted).would_enable(target, &level),
+                told,
+                "{wanted} {target} {level}"
+            );
+        }
+    }
 }

@@ -30,6 +30,10 @@ const PACKET_BYTES_MAX: u32 = 16 * 1024;
 /// Requests that may wait for the wire: a window of frames and the subscription.
 const REQUESTS_MAX: usize = 16;
 
+/// Publishes without an acknowledgement of the broker. Eight times the uplink's window: more never
+/// travel at once. rumqttc keeps a place for each: with its default, 65,535, a connection takes 14 MB.
+const UNACKNOWLEDGED_MAX: u16 = 64;
+
 /// Packets that may wait for the uplink; when full, the connection is not read.
 const PACKETS_MAX: usize = 64;
 
@@ -64,6 +68,7 @@ impl Link {
         let mut options = MqttOptions::new(subject.to_string(), broker.host.clone(), broker.port);
         options.set_clean_start(true);
         options.set_keep_alive(Duration::from_secs(30));
+        options.set_outgoing_inflight_upper_limit(UNACKNOWLEDGED_MAX);
         let mut properties = ConnectProperties::new();
         properties.session_expiry_interval = Some(0);
         properties.max_packet_size = Some(PACKET_BYTES_MAX);

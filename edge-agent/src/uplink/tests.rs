@@ -29,6 +29,8 @@ pub(crate) struct Seen {
     subscribed: Vec<String>,
     pub(crate) published: Vec<Publish>,
     open: usize,
+    /// Bytes on the sockets, in both directions.
+    carried: usize,
 }
 
 /// A broker and the collector behind it.
@@ -88,7 +90,10 @@ async fn serve(
         let packet = match Packet::read(&mut buffer, Some(1 << 16)) {
             Ok(packet) => packet,
             Err(_incomplete) => match stream.read_buf(&mut buffer).await {
-                Ok(1..) => continue,
+                Ok(read @ 1..) => {
+                    seen.lock().unwrap().carried += read;
+                    continue;
+                }
                 _ => return,
             },
         };
@@ -118,7 +123,7 @@ async fn serve(
                     ack.reason = PubAckReason::NoMatchingSubscribers;
                     replies.push(Packet::PubAck(ack));
                     seen.lock().unwrap().published.push(publish);
-                    continue_with(&mut stream, replies).await;
+                    continue_with(&mut stream, replies, seen).await;
                     continue;
                 }
                 replies.push(Packet::PubAck(ack));
@@ -128,17 +133,18 @@ async fn serve(
             Packet::Disconnect(_) => return,
             _ => {}
         }
-        if !continue_with(&mut stream, replies).await {
+        if !continue_with(&mut stream, replies, seen).await {
             return;
         }
     }
 }
 
 /// Writes packets; false when the other side is gone.
-async fn continue_with(stream: &mut TcpStream, replies: Vec<Packet>) -> bool {
+async fn continue_with(stream: &mut TcpStream, replies: Vec<Packet>, seen: &Mutex<Seen>) -> bool {
     for reply in replies {
         let mut out = BytesMut::new();
         reply.write(&mut out, None).unwrap();
+        seen.lock().unwrap().carried += out.len();
         if stream.write_all(&out).await.is_err() {
             return false;
         }
@@ -253,6 +259,31 @@ async fn what_was_previewed_is_what_travels_and_then_the_line_goes_silent() {
         );
     });
     running.end().await;
+}
+
+/// `docs/footprint.md` quotes the bound.
+#[tokio::test]
+async fn a_day_of_ten_prints_takes_one_connection_and_less_than_a_kilobyte_around_its_frame() {
+    let room = Room::granted(&Category::ALL);
+    let wire = Wire::start(&room.collector).await;
+    for _ in 0..10 {
+        room.print();
+    }
+    room.day();
+    room.agent.seal_all().unwrap();
+    let frame = room.agent.preview().unwrap().bytes.len();
+    let broker = Broker { host: "127.0.0.1".to_owned(), port: wire.port };
+    // Nothing is sent twice because a machine is slow.
+    let settings =
+        UplinkSettings { answer_within: Duration::from_mins(5), ..UplinkSettings::new(broker) };
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(run(room.agent.clone(), settings, stop.clone()));
+    until("the verdict", || waiting(&room) == 0).await;
+    until("the end of the connection", || wire.look(|seen| seen.open) == 0).await;
+    let (connections, carried) = wire.look(|seen| (seen.connects.len(), seen.carried));
+    assert_eq!((connections, wire.payloads("/batch").len()), (1, 1));
+    assert!((frame..frame + 1000).contains(&carried), "{carried} bytes for a frame of {frame}");
+    Running { stop, task }.end().await;
 }
 
 #[tokio::test]
