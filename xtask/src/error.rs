@@ -27,6 +27,12 @@ pub(crate) enum TaskError {
     /// Packages are missing and this account may not install them. Type the command.
     #[error("Debian packages are missing; install them: {command}")]
     NotRoot { command: String },
+    /// Something that the task needs is not installed. Type the command.
+    #[error("{what} is missing; install it: {command}")]
+    Missing { what: &'static str, command: String },
+    /// A program that is measured did not do what it was started for. Its own log says why.
+    #[error("{what}{}", if log.is_empty() { String::new() } else { format!("; it said:\n{log}") })]
+    NotMeasured { what: String, log: String },
     /// What `tidy` found; it has been printed.
     #[error("{count} untidy places")]
     Untidy { count: usize },

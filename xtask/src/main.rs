@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask peers|test|faults|promises|tidy|buf|deny|ci`.
+//! The project's own commands: `cargo xtask peers|test|faults|footprint|promises|tidy|buf|deny|ci`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that people read")]
 
 mod ci;
 mod error;
 mod faults;
+mod footprint;
 mod peers;
 mod promises;
 mod run;
@@ -42,6 +43,21 @@ enum Task {
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
     },
+    /// Measure what the agent costs beside vmagent, at rest and through a simulated print of an hour.
+    ///
+    /// Builds the agent for release, which takes minutes; continuous integration does not.
+    Footprint {
+        /// How long everything is watched at rest, 10 to 86400 seconds.
+        #[arg(long, value_name = "N", default_value = "120",
+              value_parser = clap::value_parser!(u32).range(10..=86400))]
+        seconds: u32,
+        /// An agent that was built before, instead of a release build.
+        #[arg(long, value_name = "FILE")]
+        agent: Option<PathBuf>,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write `docs/promises.md` and `docs/cases.md` from their registries and the tests that exist.
     Promises {
         /// Write nothing; fail where a page is stale or a promise or case is open.
@@ -67,6 +83,9 @@ fn main() -> ExitCode {
         Task::Test => test::all(),
         Task::Faults { nightly, only, seed } => {
             faults::all(faults::Options { nightly, only, seed })
+        }
+        Task::Footprint { seconds, agent, json } => {
+            footprint::run(&footprint::Options { seconds, agent, json })
         }
         Task::Promises { check, passed } => promises::run(check, passed.as_deref()),
         Task::Tidy => tidy::check(),

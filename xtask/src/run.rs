@@ -13,6 +13,11 @@ pub(crate) fn root() -> &'static Path {
     own.parent().unwrap_or(own)
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    variable("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |own| root().join(own))
+}
+
 /// The cargo that runs this program, else the one on the path.
 pub(crate) fn cargo() -> Command {
     in_root(variable("CARGO").as_deref().unwrap_or("cargo"))
