@@ -1,6 +1,7 @@
 //! The running agent: its tasks and the channels between them, nothing else.
 //!
-//! For each printer sources -> measure -> core -> uplink, and the owner's socket beside; all printers
+//! For each printer sources -> measure -> core -> uplink, and the owner's socket beside, which takes what
+//! slicers say, too; all printers
 //! share one thread. On SIGTERM each task ends what it holds: a print in progress is forgotten, what is
 //! pending stays in the store. A printer whose store cannot be used stands still alone, and is tried
 //! again; when none can be used the agent does not start.
@@ -16,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::config::{Config, PrinterSettings, SealAfter};
-use crate::control::{self, ControlError};
+use crate::control::{self, ControlError, Intake};
 use crate::core::{Agent, AgentError};
 use crate::host::{self, Host, HostError};
 use crate::measure::{self, MeasureSettings};
@@ -215,6 +216,7 @@ fn start(shared: &Shared, printer: PrinterSettings, agent: Agent) -> Up {
         let run = Box::pin(source.run(out.clone(), stop.clone()));
         tasks.spawn(run.instrument(span.clone()));
     }
+    let intake = Intake::new(out, now);
     tasks.spawn(heed(agent.clone(), stop.clone()).instrument(span.clone()));
     let PrinterSettings { machine, active, .. } = printer;
     let settings = MeasureSettings { machine, seal_after: *seal_after, active };
@@ -224,7 +226,7 @@ fn start(shared: &Shared, printer: PrinterSettings, agent: Agent) -> Up {
         let run = Box::pin(uplink::run(agent.clone(), settings, stop.clone()));
         tasks.spawn(run.instrument(span));
     }
-    Up { agent, sources }
+    Up { agent, sources, intake }
 }
 
 #[cfg(test)]

@@ -81,6 +81,38 @@ pub const MODELS: &[Model] = &[
     extrusion(MODEL_OTHER, "other"),
 ];
 
+/// What slicers call the models of the catalogue, in lower case, letters and digits only: `PrusaSlicer`
+/// and its family by `printer_model`, Cura by the machine's name.
+const SLICED_FOR: &[(u32, &[&str])] = &[
+    (1, &["mk3s", "mk3smmu2s", "prusamk3s"]),
+    (2, &["mk4", "mk4is", "prusamk4"]),
+    (3, &["mini", "miniis", "prusamini"]),
+    (4, &["xl", "xlis", "xl2", "xl2is", "xl5", "xl5is", "prusaxl"]),
+    (5, &["coreone", "prusacoreone"]),
+    (6, &["ender3", "crealityender3"]),
+    (7, &["ender3v2", "crealityender3v2"]),
+    (8, &["ender3v3", "crealityender3v3"]),
+    (9, &["ender5", "crealityender5"]),
+    (10, &["cr10", "crealitycr10"]),
+    (11, &["k1", "crealityk1"]),
+    (12, &["voronv0120", "voron01"]),
+    (13, &["voronv2250", "voronv2300", "voronv2350", "voron24250", "voron24300", "voron24350"]),
+    (14, &["vorontrident250", "vorontrident300", "vorontrident350"]),
+    (15, &["ultimaker2"]),
+    (16, &["ultimaker3"]),
+    (17, &["ultimakers3"]),
+    (18, &["ultimakers5"]),
+    (19, &["ultimakers7"]),
+    (20, &["bambulaba1"]),
+    (21, &["bambulabp1s"]),
+    (22, &["bambulabx1carbon"]),
+    (23, &["kobra", "anycubickobra"]),
+    (24, &["elegooneptune4"]),
+    (25, &["sovolsv06"]),
+    (26, &["vc3300", "vc3400", "vc3500", "ratrigvcore3300", "ratrigvcore3400", "ratrigvcore3500"]),
+    (128, &["sl1"]),
+];
+
 /// Firmware names with the versions that have a number; a version is `major.minor`.
 const FIRMWARE: &[(&str, &[(&str, u32)])] = &[
     ("marlin", &[("1.1", 1), ("2.0", 2), ("2.1", 3)]),
@@ -121,6 +153,26 @@ const SLICERS: &[Slicer] = &[
 /// Finds a machine model by its catalogue name.
 pub fn model(name: &str) -> Option<Model> {
     MODELS.iter().find(|model| model.name == name).copied()
+}
+
+/// The number of the model that a file was sliced for, as the slicer names it; `None` for an empty
+/// name, and a model that is not listed is the other one of its `technology`.
+pub fn sliced_for(name: &str, technology: Technology) -> Option<u32> {
+    let name = plain(name);
+    if name.is_empty() || name == "unknown" {
+        return None;
+    }
+    let other = match technology {
+        Technology::Extrusion => "other-extrusion",
+        Technology::Light => "other-light",
+    };
+    SLICED_FOR
+        .iter()
+        .find(|(_, names)| names.contains(&name.as_str()))
+        .and_then(|(number, _)| model_by_number(*number))
+        .filter(|model| model.technology == technology)
+        .or_else(|| model(other))
+        .map(|model| model.number)
 }
 
 /// Finds a machine model by its number.
@@ -194,6 +246,23 @@ pub fn material(name: &str) -> Option<MaterialFamily> {
         "POWDER" => MaterialFamily::Powder,
         _ => MaterialFamily::Other,
     })
+}
+
+/// The family of a resin by its name, which begins with a brand; `None` for an empty name.
+///
+/// Only words that say what it is for count (`Acme Tough Orange`); all other names are `Other`.
+pub fn resin(name: &str) -> Option<MaterialFamily> {
+    if name.trim().is_empty() || name.len() > 128 {
+        return None;
+    }
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut told = words.filter_map(|word| match word.to_ascii_uppercase().as_str() {
+        "TOUGH" | "ENGINEERING" | "DURABLE" => Some(MaterialFamily::ResinTough),
+        "DENTAL" | "CAST" | "CASTABLE" | "FLEX" | "FLEXIBLE" => Some(MaterialFamily::ResinSpecial),
+        "STANDARD" | "BASIC" => Some(MaterialFamily::ResinStandard),
+        _ => None,
+    });
+    Some(told.next().unwrap_or(MaterialFamily::Other))
 }
 
 /// Density of a family of filament in grams per cubic centimetre, where its members agree within
@@ -281,6 +350,53 @@ mod tests {
         assert_eq!(firmware("klipper", "nightly"), FIRMWARE_OTHER);
         assert_eq!(model("formlabs-form-3").map(|m| m.technology), Some(Technology::Light));
         assert_eq!(model("Jane's printer"), None);
+    }
+
+    #[test]
+    fn every_name_that_a_slicer_uses_is_of_a_model_and_of_one_only() {
+        let mut names = BTreeSet::new();
+        for (number, aliases) in SLICED_FOR {
+            let model = model_by_number(*number).unwrap();
+            for name in *aliases {
+                assert!(names.insert(name) && plain(name) == **name, "{name}");
+                assert_eq!(sliced_for(name, model.technology), Some(*number));
+            }
+        }
+    }
+
+    #[track_caller]
+    fn is_sliced_for(name: &str, technology: Technology, expected: Option<&str>) {
+        let expected = expected.and_then(model).map(|model| model.number);
+        assert_eq!(sliced_for(name, technology), expected, "{name}");
+    }
+
+    #[test]
+    fn a_model_that_is_not_listed_is_the_other_one_of_its_kind() {
+        is_sliced_for("MK3S", Technology::Extrusion, Some("prusa-mk3s"));
+        is_sliced_for("Bambu Lab X1 Carbon", Technology::Extrusion, Some("bambu-x1c"));
+        is_sliced_for("Ultimaker S5", Technology::Extrusion, Some("ultimaker-s5"));
+        is_sliced_for("Voron 2.4 350", Technology::Extrusion, Some("voron-2.4"));
+        is_sliced_for("MK4S", Technology::Extrusion, Some("other-extrusion"));
+        is_sliced_for(
+            "Jane's printer, serial 4711",
+            Technology::Extrusion,
+            Some("other-extrusion"),
+        );
+        is_sliced_for("SL1", Technology::Light, Some("prusa-sl1"));
+        is_sliced_for("SL1S", Technology::Light, Some("other-light"));
+        is_sliced_for("SL1", Technology::Extrusion, Some("other-extrusion"));
+        is_sliced_for("MK4", Technology::Light, Some("other-light"));
+        is_sliced_for(" ", Technology::Extrusion, None);
+        is_sliced_for("Unknown", Technology::Extrusion, None);
+    }
+
+    #[test]
+    fn resins_are_told_by_what_they_are_for() {
+        assert_eq!(resin("Acme Tough Orange @0.05"), Some(MaterialFamily::ResinTough));
+        assert_eq!(resin("Acme Labs Dental Clear"), Some(MaterialFamily::ResinSpecial));
+        assert_eq!(resin("Basic grey"), Some(MaterialFamily::ResinStandard));
+        assert_eq!(resin("Acme Orange Resin"), Some(MaterialFamily::Other));
+        assert_eq!(resin("  "), None);
     }
 
     #[test]

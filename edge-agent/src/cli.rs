@@ -9,6 +9,7 @@ mod consent;
 mod print;
 mod reach;
 mod rights;
+mod slicer_report;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use self::choice::Choice;
 use self::consent::Consent;
 use self::reach::{failure, unheld, unopened};
 use self::rights::Rights;
+use self::slicer_report::SlicerReport;
 use crate::app::{self, AppError};
 use crate::config::Config;
 use crate::control::{self, ControlError, Reply, Request};
@@ -70,6 +72,13 @@ enum Command {
     /// Checks the settings and shows in a line for each printer where it is read and what was granted.
     #[command(after_help = "Example: imprimatur-agent check --config farm.toml")]
     Check(Output),
+    /// Tells the running agent what a sliced file says of itself; a slicer calls it after each file.
+    ///
+    /// It reads comments at the file's head and tail, never moves, pictures or names, and ignores its
+    /// environment. Without a running agent nothing is stored, and nothing is made up for later. It ends
+    /// within a second, always with 0, and never changes the file: a slice cannot fail by it.
+    #[command(after_help = "Example: imprimatur-agent slicer-report bracket.gcode")]
+    SlicerReport(SlicerReport),
     #[command(flatten)]
     Rights(Rights),
     /// Removes all that the agent keeps here: answers, keys, queue, receipts. Settings stay.
@@ -130,9 +139,30 @@ impl Failure {
     }
 }
 
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    match Arguments::try_parse() {
+        Ok(arguments) => arguments.execute(),
+        Err(error) if error.use_stderr() && slicer_report::is_called() => {
+            slicer_report::complain("the command line is not understood, try `--help`");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            // Nobody is left to tell when the output is closed; the code tells.
+            drop(error.print());
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
 impl Arguments {
     /// Does what was typed.
     pub fn execute(self) -> ExitCode {
+        // Before the settings are read: they may be wrong, and a slice must not fail by it.
+        if let Command::SlicerReport(report) = self.command {
+            report.run(self.config, self.printer);
+            return ExitCode::SUCCESS;
+        }
         let Err(failure) = self.run() else { return ExitCode::SUCCESS };
         // Nobody is left to tell when standard error is closed; the code tells.
         drop(writeln!(io::stderr(), "imprimatur-agent: {}", failure.text()));
@@ -145,6 +175,8 @@ impl Arguments {
         })?;
         let choice = Choice::of(config, self.printer.as_ref())?;
         match self.command {
+            // Done before.
+            Command::SlicerReport(_) => Ok(()),
             Command::Run => run(choice),
             Command::Wipe { force } => wipe(&choice, force),
             Command::Consent(consent) => consent.run(&choice),

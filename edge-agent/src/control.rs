@@ -3,16 +3,19 @@
 //! The store has one owner, so commands reach a running agent through its socket and open the store
 //! themselves only when nobody runs.
 
+mod intake;
 mod socket;
 
 use imprimatur_consent::recovery::NotACode;
 use imprimatur_consent::{Category, Digest};
 
+pub use self::intake::Intake;
 pub use self::socket::{ControlError, SOCKET, ask, listen, serve};
 use crate::core::{
     Agent, AgentError, Exercise, Granted, Line, Overview, Preview, RequestLine, Withdrawn,
 };
 use crate::printer::Name;
+use crate::reading::Sliced;
 use crate::sources::{SourceKind, SourceState, SourceStatus};
 use crate::told::chain;
 
@@ -39,7 +42,7 @@ pub struct Question {
 }
 
 /// What an owner asks.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Flags, purposes and what is stored.
@@ -104,6 +107,11 @@ pub enum Request {
     Log {},
     /// How the sources do.
     Sources {},
+    /// A slicer wrote a file.
+    Sliced {
+        /// What it says of itself.
+        facts: Sliced,
+    },
 }
 
 /// How a source does.
@@ -220,6 +228,8 @@ impl Request {
             Self::Preview {} => Reply::Preview(agent.preview()?),
             Self::Log {} => Reply::Log(agent.log()?),
             Self::Sources {} => Reply::Sources(sources.to_vec()),
+            // Only a running agent measures.
+            Self::Sliced { .. } => Reply::Failed("no agent runs".to_owned()),
         })
     }
 }

@@ -2,9 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use imprimatur_agent::cli::Arguments;
-
 fn main() -> ExitCode {
-    Arguments::parse().execute()
+    imprimatur_agent::cli::main()
 }

@@ -276,7 +276,8 @@ impl Measure {
     fn day_report(&self, mut day: FinishedDay) -> DayReport {
         let machine = self.settings.machine;
         day.nozzle = day.nozzle.or(machine.nozzle);
-        let model = machine.model.map(|model| model.number);
+        // What the owner says counts before what files were sliced for.
+        let model = machine.model.map(|model| model.number).or(day.model);
         let firmware = machine.firmware;
         day_report(&day, &DayContext { model, firmware, ..DayContext::default() })
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use tokio::sync::watch;
 
+use crate::control::Intake;
 use crate::core::Agent;
 use crate::sources::SourceStatus;
 
@@ -66,6 +67,8 @@ pub struct Up {
     pub agent: Agent,
     /// How its sources do.
     pub sources: Vec<watch::Receiver<SourceStatus>>,
+    /// Where what slicers say of it comes in.
+    pub intake: Intake,
 }
 
 /// How a printer stands.

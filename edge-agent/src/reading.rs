@@ -1,13 +1,15 @@
 //! Readings: what a source may say, and no more; a source drops everything that has no place here.
 //!
 //! No reading holds a name, a path, a text, an identifier or a position: a file's name ends in the
-//! parser of its source. Readings live in memory only and never leave the process.
+//! parser of its source. Readings live in memory only and never leave the process; the facts of a
+//! sliced file may come into it through the owner's socket.
 
 use imprimatur_proto::telemetry::v1::{
     AdhesionAid, FaultFamily, MaterialFamily, Outcome, ReadingSource, StopPhase,
 };
 
 pub use imprimatur_runtime::UnixSeconds;
+use serde::{Deserialize, Serialize};
 
 /// One thing that a source said at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,18 +89,22 @@ pub struct Heaters {
     pub electronics: Option<f64>,
 }
 
-/// What a sliced file says of itself, by allow-list.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What a sliced file says of itself, by allow-list: numbers and classes, in memory and on the owner's
+/// socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Sliced {
     /// Planned print time, seconds.
     pub seconds: Option<f64>,
     /// Planned material, grams or millilitres.
     pub amount: Option<f64>,
     /// Material family.
+    #[serde(with = "number")]
     pub family: Option<MaterialFamily>,
     /// Layer height, millimetres.
     pub layer_height: Option<f64>,
     /// Brim or raft.
+    #[serde(with = "number")]
     pub adhesion: Option<AdhesionAid>,
     /// Infill density, percent.
     pub infill: Option<f64>,
@@ -108,4 +114,28 @@ pub struct Sliced {
     pub supports: Option<bool>,
     /// Slicer and version: a number of the catalogue.
     pub slicer: Option<u32>,
+    /// Machine model that it was sliced for: a number of the catalogue.
+    pub model: Option<u32>,
+}
+
+/// A value of the contract as its number.
+mod number {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "the shape that serde asks for")]
+    pub(super) fn serialize<E: Into<i32> + Copy, S: Serializer>(
+        value: &Option<E>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(Into::into).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, E: TryFrom<i32>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<E>, D::Error> {
+        let number = Option::<i32>::deserialize(from)?;
+        let unknown = |_not_one| D::Error::custom("a number that the contract does not have");
+        number.map(|number| E::try_from(number).map_err(unknown)).transpose()
+    }
 }

@@ -17,8 +17,8 @@ use imprimatur_agent::sources::octoprint::wire::{JobAnswer, Printer, push};
 use imprimatur_agent::sources::settings::MoonrakerRoles;
 use imprimatur_proto::capacity::PRINTS_A_DAY;
 use imprimatur_proto::telemetry::v1::{
-    DayReport, Excursion, FaultFamily, FaultHistory, MaterialFamily, Outcome, PrintReport,
-    ReadingSource, StopPhase,
+    DayReport, Excursion, FaultFamily, FaultHistory, InfillClass, MaterialFamily, NozzleClass,
+    Outcome, PrintReport, ReadingSource, StopPhase,
 };
 use imprimatur_proto::{canonical, contract, field};
 use proptest::prelude::*;
@@ -429,6 +429,51 @@ fn a_day_report_passes_the_gate() {
     assert_eq!(report.machine.unwrap().source(), ReadingSource::Unspecified);
     assert_eq!(report.faults.unwrap().commonest_family(), FaultFamily::Other);
     assert_eq!(report.print_time.unwrap().prints_started, 2);
+}
+
+// What slicers wrote.
+
+fn file(infill: f64, nozzle: f64, model: Option<u32>) -> Said {
+    let (infill, nozzle) = (Some(infill), Some(nozzle));
+    Said::SlicedFile(Sliced { infill, nozzle, model, ..Sliced::default() })
+}
+
+fn day_of(said: Vec<Said>) -> FinishedDay {
+    let readings = said.into_iter().map(|said| reading(EVENING, said)).collect();
+    observe(readings).0.day().unwrap()
+}
+
+#[test]
+fn files_tell_the_settings_of_a_day_without_prints() {
+    let day =
+        day_of(vec![file(20.0, 0.4, Some(1)), file(20.0, 0.4, Some(1)), file(80.0, 0.4, None)]);
+    assert_eq!((day.slices, day.prints_started), (3, 0));
+    assert_eq!((day.infill, day.nozzle), (Some(InfillClass::Light), Some(NozzleClass::Standard)));
+    assert_eq!(day.model, Some(1));
+    let report = day_report(&day, &DayContext::default());
+    passes::<DayReport>(&report);
+    assert_eq!(report.slicing.unwrap().slices, 2, "octaves: two or three files");
+}
+
+#[test]
+fn what_was_printed_counts_before_what_was_sliced() {
+    let printed = Sliced { infill: Some(10.0), nozzle: Some(0.8), ..Sliced::default() };
+    let files = file(20.0, 0.4, Some(1));
+    let day = day_of(vec![files.clone(), files, Said::Started, Said::Sliced(printed)]);
+    assert_eq!(
+        (day.infill, day.nozzle),
+        (Some(InfillClass::Sparse), Some(NozzleClass::ExtraLarge))
+    );
+    assert_eq!(day.slices, 2);
+}
+
+#[test]
+fn files_for_two_models_or_for_none_of_the_catalogue_tell_no_model() {
+    assert_eq!(day_of(vec![file(20.0, 0.4, Some(1)), file(20.0, 0.6, Some(2))]).model, None);
+    assert_eq!(day_of(vec![file(20.0, 0.4, None)]).model, None);
+    assert_eq!(day_of(vec![file(20.0, 0.4, Some(200))]).model, None);
+    let two = day_of(vec![file(20.0, 0.4, Some(1)), file(20.0, 0.6, Some(1))]);
+    assert_eq!((two.model, two.nozzle), (Some(1), Some(NozzleClass::Mixed)));
 }
 
 // Any order of readings.

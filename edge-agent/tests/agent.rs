@@ -146,7 +146,9 @@ fn every_command_shows_an_example() {
         "explain", "export", "erase", "restrict", "release", "object", "complain", "rectify",
         "recover", "requests", "handover", "wipe",
     ];
-    for command in ["run", "preview", "log", "sources", "check"].into_iter().chain(rights) {
+    for command in
+        ["run", "preview", "log", "sources", "check", "slicer-report"].into_iter().chain(rights)
+    {
         let (code, text) = host.says(&[command, "--help"]);
         assert!(code == 0 && text.contains("Example:"), "{text}");
     }

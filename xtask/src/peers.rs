@@ -10,12 +10,15 @@ use std::process::Command;
 use crate::error::TaskError;
 use crate::run;
 
-/// From Debian 12: the brokers, the slicer, what makes system calls fail and file systems, and what
+/// From Debian 12: the brokers, the slicers and Cura's definitions, what makes system calls fail and file systems, and what
 /// the Python environments need to be made.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 18] = [
     "mosquitto",
     "nats-server",
     "prusa-slicer",
+    "slic3r",
+    "cura-engine",
+    "cura",
     "strace",
     "e2fsprogs",
     "libusb-dev",

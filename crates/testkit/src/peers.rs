@@ -5,21 +5,26 @@
 //! Never installs anything: `cargo xtask peers` does.
 
 mod api;
+mod curaengine;
 mod moonraker;
 mod mosquitto;
 mod octoprint;
 mod prusalink;
 mod prusaslicer;
+mod slic3r;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use std::{fs, io};
 
+pub use curaengine::CuraEngine;
 pub use moonraker::{Laser, Moonraker};
 pub use mosquitto::{Credentials, Mosquitto};
 pub use octoprint::OctoPrint;
 pub use prusalink::PrusaLink;
 pub use prusaslicer::{Profile, PrusaSlicer};
+pub use slic3r::Slic3r;
 
 use crate::process::Guarded;
 use crate::wait::WaitError;
@@ -150,6 +155,20 @@ fn installed(what: &str, paths: &[&str]) -> Result<PathBuf, PeerError> {
 
 fn spawn(name: &str, command: Command, folder: &Path) -> Result<Guarded, PeerError> {
     Guarded::spawn(name, command, folder).map_err(|source| run_error(name, source))
+}
+
+/// Runs a slicer to its end, at most two minutes; its output when it did well and `made` is there.
+async fn slice(name: &str, command: Command, made: &Path) -> Result<String, PeerError> {
+    /// A 6 mm cube takes 0.5 s; an SLA archive some seconds.
+    const LIMIT: Duration = Duration::from_mins(2);
+    let folder = made.parent().unwrap_or_else(|| Path::new("."));
+    let mut process = spawn(name, command, folder)?;
+    let status = process.wait(LIMIT).await.map_err(|source| run_error(name, source))?;
+    let log = process.log_text();
+    if status.success() && made.exists() {
+        return Ok(log);
+    }
+    Err(PeerError::Failed { what: name.to_owned(), log })
 }
 
 fn run_error(what: &str, source: io::Error) -> PeerError {

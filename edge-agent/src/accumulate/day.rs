@@ -1,12 +1,13 @@
 //! One UTC day of one printer, as it runs and when it is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imprimatur_proto::telemetry::v1::{FaultFamily, InfillClass, NozzleClass, ReadingSource};
 use imprimatur_runtime::UtcDate;
 
 use super::heater::HeatUp;
 use super::print::FinishedPrint;
+use crate::catalogue::model_by_number;
 use crate::reading::{Heaters, Sliced, UnixSeconds};
 
 /// Seconds of a day.
@@ -43,11 +44,13 @@ pub struct FinishedDay {
     pub faults: Vec<(FaultFamily, u32)>,
     /// Restarts of the controller.
     pub restarts: u32,
-    /// Infill of most prints.
+    /// Infill of most prints; of most files sliced when no print told.
     pub infill: Option<InfillClass>,
-    /// Nozzle of all prints, or `Mixed`.
+    /// Nozzle of all prints, or `Mixed`; of all files sliced when no print told.
     pub nozzle: Option<NozzleClass>,
-    /// Files sliced, where an output folder is watched.
+    /// Model that all files were sliced for: catalogue number; `None` when they differ.
+    pub model: Option<u32>,
+    /// Files sliced, where a slicer or its output folder tells.
     pub slices: u32,
     /// Slicer of most files: catalogue number.
     pub slicer: Option<u32>,
@@ -74,8 +77,9 @@ pub(super) struct OpenDay {
     pub(super) pauses_by_run_out: u32,
     faults: BTreeMap<FaultFamily, u32>,
     pub(super) restarts: u32,
-    infill: BTreeMap<InfillClass, u32>,
-    nozzle: BTreeMap<NozzleClass, u32>,
+    printed: Settings,
+    files: Settings,
+    models: BTreeSet<u32>,
     slices: u32,
     slicers: BTreeMap<u32, u32>,
     supports_told: u32,
@@ -162,18 +166,16 @@ impl OpenDay {
 
     /// Facts of a file that is printed.
     pub(super) fn printed(&mut self, sliced: &Sliced) {
-        if let Some(class) = sliced.infill.and_then(infill_class) {
-            *self.infill.entry(class).or_default() += 1;
-        }
-        if let Some(class) = sliced.nozzle.and_then(nozzle_class) {
-            *self.nozzle.entry(class).or_default() += 1;
-        }
+        self.printed.take(sliced);
         self.slicer(sliced);
     }
 
     /// Facts of a file that a slicer wrote.
     pub(super) fn sliced(&mut self, sliced: &Sliced) {
         self.slices = self.slices.saturating_add(1);
+        self.files.take(sliced);
+        // The catalogue has 255 numbers, which bounds the set.
+        self.models.extend(sliced.model.filter(|number| model_by_number(*number).is_some()));
         if let Some(supports) = sliced.supports {
             self.supports_told += 1;
             self.supports_used += u32::from(supports);
@@ -198,10 +200,7 @@ impl OpenDay {
     pub(super) fn finish(&self) -> FinishedDay {
         let mut faults: Vec<_> = self.faults.iter().map(|(family, n)| (*family, *n)).collect();
         faults.sort_by_key(|(family, count)| (std::cmp::Reverse(*count), *family));
-        let nozzle = match self.nozzle.len() {
-            0 | 1 => self.nozzle.keys().next().copied(),
-            _ => Some(NozzleClass::Mixed),
-        };
+        let model = self.models.first().copied().filter(|_| self.models.len() == 1);
         FinishedDay {
             date: self.date,
             source: self.source,
@@ -217,14 +216,40 @@ impl OpenDay {
             pauses_by_run_out: self.pauses_by_run_out,
             faults,
             restarts: self.restarts,
-            infill: commonest(&self.infill),
-            nozzle,
+            infill: self.printed.infill().or_else(|| self.files.infill()),
+            nozzle: self.printed.nozzle().or_else(|| self.files.nozzle()),
+            model,
             slices: self.slices,
             slicer: commonest(&self.slicers),
             supports: (self.supports_told > 0)
                 .then(|| f64::from(self.supports_used) / f64::from(self.supports_told)),
             waste: self.waste,
         }
+    }
+}
+
+/// Classes of settings, counted.
+#[derive(Clone, Debug, Default)]
+struct Settings {
+    infill: BTreeMap<InfillClass, u32>,
+    nozzle: BTreeSet<NozzleClass>,
+}
+
+impl Settings {
+    fn take(&mut self, sliced: &Sliced) {
+        if let Some(class) = sliced.infill.and_then(infill_class) {
+            let count = self.infill.entry(class).or_default();
+            *count = count.saturating_add(1);
+        }
+        self.nozzle.extend(sliced.nozzle.and_then(nozzle_class));
+    }
+
+    fn infill(&self) -> Option<InfillClass> {
+        commonest(&self.infill)
+    }
+
+    fn nozzle(&self) -> Option<NozzleClass> {
+        if self.nozzle.len() > 1 { Some(NozzleClass::Mixed) } else { self.nozzle.first().copied() }
     }
 }
 

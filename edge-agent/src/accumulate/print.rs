@@ -122,6 +122,7 @@ impl OpenPrint {
             nozzle: sliced.nozzle.or(old.nozzle),
             supports: sliced.supports.or(old.supports),
             slicer: sliced.slicer.or(old.slicer),
+            model: sliced.model.or(old.model),
         };
     }
 

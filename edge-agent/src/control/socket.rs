@@ -108,12 +108,13 @@ async fn answer(seats: &[Seat], stream: &mut UnixStream) -> io::Result<bool> {
         return Ok(false);
     }
     let reply = match serde_json::from_slice::<Question>(&line) {
-        Ok(Question { printer, request }) => match found(seats, printer.as_ref()) {
-            Ok(Up { agent, sources }) => {
+        Ok(Question { printer, request }) => match (found(seats, printer.as_ref()), request) {
+            (Ok(Up { intake, .. }), Request::Sliced { facts }) => intake.take(facts).await,
+            (Ok(Up { agent, sources, .. }), request) => {
                 let lines = sources.iter().map(|status| source_line(&status.borrow()));
                 request.perform(&agent, &lines.collect::<Vec<_>>())
             }
-            Err(reply) => reply,
+            (Err(reply), _) => reply,
         },
         Err(error) => Reply::Failed(format!("not a request: {error}")),
     };

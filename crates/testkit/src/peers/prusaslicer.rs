@@ -7,13 +7,8 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
 
-use super::{PeerError, file_error, installed, run_error, spawn, write};
-use crate::process::Guarded;
-
-/// A 6 mm cube takes 0.2 s; an SLA archive some seconds.
-const LIMIT: Duration = Duration::from_mins(2);
+use super::{PeerError, file_error, installed, write};
 
 /// Which settings to begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +71,7 @@ impl PrusaSlicer {
             .arg(output.with_extension("slicer"))
             .args([OsStr::new("--output"), output.as_os_str()])
             .arg(stl);
-        let folder = output.parent().unwrap_or_else(|| Path::new("."));
-        let mut process = spawn("prusa-slicer", command, folder)?;
-        let status =
-            process.wait(LIMIT).await.map_err(|source| run_error("prusa-slicer", source))?;
-        if status.success() && output.exists() { Ok(()) } else { Err(failed(&process)) }
+        super::slice("prusa-slicer", command, output).await.map(drop)
     }
 
     /// What `prusa-slicer --help` says in its first line: name and version.
@@ -95,10 +86,6 @@ impl PrusaSlicer {
             .map_err(|source| file_error(&program, source))?;
         Ok(String::from_utf8_lossy(&stdout).lines().next().unwrap_or_default().to_owned())
     }
-}
-
-fn failed(process: &Guarded) -> PeerError {
-    PeerError::Failed { what: process.name().to_owned(), log: process.log_text() }
 }
 
 /// The profile without the keys that `settings` name, then `settings`.

@@ -4,7 +4,7 @@
 
 use imprimatur_proto::telemetry::v1::{AdhesionAid, MaterialFamily};
 
-use crate::catalogue;
+use crate::catalogue::{self, Technology};
 use crate::reading::Sliced;
 
 /// Cura's engine writes this before it knows the time, and never replaces it.
@@ -29,6 +29,7 @@ pub(super) struct Facts {
     supports: Option<bool>,
     generator: Option<String>,
     slicer: Option<u32>,
+    model: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,11 @@ impl Facts {
         }
     }
 
+    /// Forgets the time so far: the end of the file is not seen, and only the last one is the whole.
+    pub(super) fn goes_on(&mut self) {
+        self.elapsed_seconds = None;
+    }
+
     pub(super) fn into_sliced(self) -> Sliced {
         let density = self.density.or_else(|| self.family.and_then(catalogue::density));
         let amount = self
@@ -68,6 +74,7 @@ impl Facts {
             nozzle: self.nozzle,
             supports: self.supports,
             slicer: self.slicer,
+            model: self.model,
         }
     }
 
@@ -93,6 +100,9 @@ impl Facts {
             "nozzle_diameter" => keep(&mut self.nozzle, first(value, 5.0)),
             "brim_width" => keep(&mut self.brim_width, zero_or_more(value)),
             "brim_type" => self.brim_type = brim(value).or(self.brim_type),
+            "printer_model" => {
+                keep(&mut self.model, catalogue::sliced_for(value, Technology::Extrusion));
+            }
             "raft_layers" => keep(&mut self.raft_layers, zero_or_more(value)),
             "support_material" | "enable_support" => {
                 keep(
@@ -108,7 +118,7 @@ impl Facts {
         }
     }
 
-    /// `;KEY:value` of Cura.
+    /// `;KEY:value` of Cura, and of the header of `BambuStudio` and `OrcaSlicer`.
     fn take_colon(&mut self, key: &str, value: &str) {
         match key {
             "TIME" | "PRINT.TIME" => {
@@ -116,6 +126,15 @@ impl Facts {
                 keep(&mut self.header_seconds, told);
             }
             "TIME_ELAPSED" => keep(&mut self.elapsed_seconds, first(value, SECONDS_MAX)),
+            // `14m 54s; total estimated time: 20m 21s`: the second is the one with heating.
+            "model printing time" => {
+                let whole = value.rsplit(':').next().unwrap_or_default();
+                keep(&mut self.header_seconds, span(whole));
+            }
+            "total filament weight [g]" => keep(&mut self.grams, sum(value, 100_000.0)),
+            "TARGET_MACHINE.NAME" => {
+                keep(&mut self.model, catalogue::sliced_for(value, Technology::Extrusion));
+            }
             "Layer height" => keep(&mut self.layer_height, first(value, 5.0)),
             "NOZZLE_DIAMETER" | "EXTRUDER_TRAIN.0.NOZZLE.DIAMETER" => {
                 keep(&mut self.nozzle, first(value, 5.0));
@@ -140,9 +159,9 @@ impl Facts {
 }
 
 /// Longest print that is believed: 60 days.
-const SECONDS_MAX: f64 = 60.0 * 86_400.0;
+pub(super) const SECONDS_MAX: f64 = 60.0 * 86_400.0;
 
-fn keep<T>(slot: &mut Option<T>, value: Option<T>) {
+pub(super) fn keep<T>(slot: &mut Option<T>, value: Option<T>) {
     if value.is_some() {
         *slot = value;
     }
@@ -153,7 +172,7 @@ fn strip_any<'a>(text: &'a str, prefixes: &[&str]) -> Option<&'a str> {
 }
 
 /// A number above zero and at most `max`.
-fn positive(text: &str, max: f64) -> Option<f64> {
+pub(super) fn positive(text: &str, max: f64) -> Option<f64> {
     let value: f64 = text.trim().parse().ok()?;
     (value > 0.0 && value <= max).then_some(value)
 }

@@ -17,6 +17,9 @@ use crate::sources::{Link, Read};
 /// Files of a folder that are looked at. A folder with more is an archive, not an output folder.
 const FILES_MAX: usize = 10_000;
 
+/// How files of slicers end: G-code, and archives of resin printers.
+const ENDINGS: [&str; 5] = ["gcode", "gco", "g", "sl1", "sl1s"];
+
 /// Reads one folder.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -84,10 +87,10 @@ fn look(
     for entry in std::fs::read_dir(folder)?.take(FILES_MAX) {
         let entry = entry?;
         let path = entry.path();
-        let is_gcode = path.extension().is_some_and(|end| {
-            ["gcode", "gco", "g"].iter().any(|known| end.eq_ignore_ascii_case(known))
-        });
-        if !is_gcode {
+        let is_sliced = path
+            .extension()
+            .is_some_and(|end| ENDINGS.iter().any(|known| end.eq_ignore_ascii_case(known)));
+        if !is_sliced {
             continue;
         }
         // A file that goes away meanwhile is no error.
@@ -102,7 +105,7 @@ fn look(
             if !old.told
                 && let Ok(facts) = super::read(&path)
             {
-                sliced.push(facts);
+                sliced.extend(facts);
                 stamp.told = true;
             }
         }
