@@ -167,6 +167,7 @@ impl Job {
             nozzle: number(meta.nozzle_diameter.as_ref(), 5.0),
             supports: zero_or_more(meta.support_material.as_ref()).map(|flag| flag > 0.0),
             slicer: None,
+            model: None,
         };
         (plan != Sliced::default()).then_some(plan)
     }
