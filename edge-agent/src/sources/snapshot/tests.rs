@@ -1,3 +1,5 @@
+//! Snapshots in a row, and the readings that must follow from them.
+
 use proptest::prelude::*;
 
 use super::*;
