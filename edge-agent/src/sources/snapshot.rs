@@ -99,17 +99,17 @@ impl Watch {
 
     /// Takes what is shown now; gives what is new, in order.
     pub fn see(&mut self, shown: &Snapshot) -> Vec<Said> {
-        let mut said = self.follow(shown);
+        // What ended a print belongs to it: it is told before the end.
+        let ends = !matches!(shown.activity, Activity::Printing | Activity::Paused { .. });
+        let mut said: Vec<Said> = if ends { self.fault(shown) } else { None }.into_iter().collect();
+        said.extend(self.follow(shown));
         if let Phase::Active { .. } = self.phase {
             self.job = shown.job.or(self.job);
             self.seconds = count(shown.seconds).or(self.seconds);
             self.amount = count(shown.amount).or(self.amount);
             said.extend(self.plan(shown.plan));
         }
-        if shown.fault != self.fault {
-            self.fault = shown.fault;
-            said.extend(shown.fault.map(Said::Fault));
-        }
+        said.extend(self.fault(shown));
         if shown.heaters != Heaters::default() {
             said.push(Said::Heaters(shown.heaters));
         }
@@ -119,6 +119,12 @@ impl Watch {
             said.extend(laser.map(Said::Laser));
         }
         said
+    }
+
+    /// A fault, once while it is shown.
+    fn fault(&mut self, shown: &Snapshot) -> Option<Said> {
+        let before = std::mem::replace(&mut self.fault, shown.fault);
+        shown.fault.filter(|fault| Some(*fault) != before).map(Said::Fault)
     }
 
     fn follow(&mut self, shown: &Snapshot) -> Vec<Said> {

@@ -132,3 +132,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_fault_that_ends_a_print_is_told_before_its_end() {
+    let mut watch = Watch::new(None);
+    assert_eq!(seen(&mut watch, Activity::Idle), []);
+    let shown =
+        |activity| Snapshot { activity, fault: Some(FaultFamily::Clog), ..Snapshot::default() };
+    let fault = Said::Fault(FaultFamily::Clog);
+    assert_eq!(seen(&mut watch, Activity::Printing), [Said::Started]);
+    let failed = shown(Activity::Ended(Outcome::Fault));
+    assert_eq!(watch.see(&failed), [fault.clone(), ended(Outcome::Fault, None, None)]);
+    assert_eq!(watch.see(&failed), [], "it is still shown");
+    // One that is there when a print begins belongs to that print.
+    assert_eq!(seen(&mut watch, Activity::Idle), []);
+    assert_eq!(watch.see(&shown(Activity::Printing)), [Said::Started, fault]);
+}
