@@ -12,8 +12,9 @@ use crate::run;
 
 /// From Debian 12: the brokers, the slicers and Cura's definitions, what makes system calls fail and file systems, and what
 /// the Python environments need to be made.
-const PACKAGES: [&str; 18] = [
+const PACKAGES: [&str; 19] = [
     "mosquitto",
+    "openssl",
     "nats-server",
     "prusa-slicer",
     "slic3r",

@@ -145,7 +145,7 @@ fn environment_in(
 }
 
 /// The first of `paths` that exists.
-fn installed(what: &str, paths: &[&str]) -> Result<PathBuf, PeerError> {
+pub(crate) fn installed(what: &str, paths: &[&str]) -> Result<PathBuf, PeerError> {
     paths
         .iter()
         .map(PathBuf::from)
@@ -153,7 +153,7 @@ fn installed(what: &str, paths: &[&str]) -> Result<PathBuf, PeerError> {
         .ok_or_else(|| PeerError::Missing { what: what.to_owned(), command: INSTALL })
 }
 
-fn spawn(name: &str, command: Command, folder: &Path) -> Result<Guarded, PeerError> {
+pub(crate) fn spawn(name: &str, command: Command, folder: &Path) -> Result<Guarded, PeerError> {
     Guarded::spawn(name, command, folder).map_err(|source| run_error(name, source))
 }
 
@@ -172,14 +172,21 @@ async fn slice(name: &str, command: Command, made: &Path) -> Result<String, Peer
 }
 
 fn run_error(what: &str, source: io::Error) -> PeerError {
-    PeerError::Run { what: what.to_owned(), source }
+    PeerError::run(what, source)
 }
 
-fn make_folder(path: &Path) -> Result<(), PeerError> {
+impl PeerError {
+    /// That `what` could not be run.
+    pub(crate) fn run(what: &str, source: io::Error) -> Self {
+        Self::Run { what: what.to_owned(), source }
+    }
+}
+
+pub(crate) fn make_folder(path: &Path) -> Result<(), PeerError> {
     fs::create_dir_all(path).map_err(|source| file_error(path, source))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), PeerError> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), PeerError> {
     fs::write(path, text).map_err(|source| file_error(path, source))
 }
 
@@ -188,11 +195,11 @@ fn file_error(path: &Path, source: io::Error) -> PeerError {
 }
 
 /// The free loopback port, as a peer's error.
-fn free_port() -> Result<u16, PeerError> {
+pub(crate) fn free_port() -> Result<u16, PeerError> {
     crate::ports::free().map_err(|source| run_error("a free port", source))
 }
 
-fn not_ready(waited: WaitError, log: &str) -> PeerError {
+pub(crate) fn not_ready(waited: WaitError, log: &str) -> PeerError {
     let lines: Vec<&str> = log.lines().collect();
     let from = lines.len().saturating_sub(40);
     let log = lines.get(from..).unwrap_or_default().join("\n");

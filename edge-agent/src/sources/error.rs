@@ -27,6 +27,39 @@ pub enum SourceError {
         /// What to do.
         remedy: &'static str,
     },
+    /// The password is refused. Retry slowly: the owner may repair it on either side.
+    #[error("the password is refused by {peer}: {remedy}")]
+    Password {
+        /// The program.
+        peer: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// No certificate is written down. Retry slowly: the owner decides whether it is the printer's.
+    #[error(
+        "the settings do not name the printer's certificate: compare what was seen, and write it"
+    )]
+    CertificateUnknown {
+        /// SHA-256 of what was seen.
+        seen: String,
+    },
+    /// Another certificate than the one that is written down. Retry slowly, as above.
+    #[error(
+        "the certificate is not the one in the settings: was the printer reset, or is it another"
+    )]
+    CertificateOther {
+        /// SHA-256 of what was seen.
+        seen: String,
+    },
+    /// The broker answers and the printer does not. Retry.
+    #[error("the broker answers, but no report comes: is `serial` right")]
+    NoReport,
+    /// The peer serves as many clients as it can. Retry, later and later.
+    #[error("{peer} serves as many clients as it can: close a browser window that shows it")]
+    Full {
+        /// The program.
+        peer: &'static str,
+    },
     /// Something answers that is not the expected program. Retry.
     #[error("{peer} answered with status {status}: does `url` lead to it")]
     Status {
@@ -77,6 +110,28 @@ pub enum SourceError {
         #[source]
         source: std::io::Error,
     },
+    /// The serial port cannot be opened. Retry: it may be plugged in again.
+    #[error("cannot open the serial port: is the printer plugged in, and may this account use it")]
+    Port {
+        /// The device.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another program has the serial port. Retry slowly: the owner decides who reads it.
+    #[error(
+        "another program has the serial port: end it, or read the printer through that program"
+    )]
+    PortTaken {
+        /// The device.
+        path: PathBuf,
+    },
+    /// The port is open and says nothing intelligible. Retry, with the port kept open.
+    #[error(
+        "nothing intelligible comes over the serial port: is the printer on, and is `baud` right"
+    )]
+    Silent,
     /// Nobody takes the readings any more: the agent stops. The reader ends.
     #[error("the reader's queue is closed")]
     QueueClosed,
@@ -87,8 +142,14 @@ impl SourceError {
     /// [`chain`], because a path may name a person.
     pub fn told(&self) -> String {
         match self {
-            Self::KeyFile { path, .. } | Self::Folder { path, .. } => {
+            Self::KeyFile { path, .. }
+            | Self::Folder { path, .. }
+            | Self::Port { path, .. }
+            | Self::PortTaken { path } => {
                 format!("{} (`{}`)", chain(self), path.display())
+            }
+            Self::CertificateUnknown { seen } | Self::CertificateOther { seen } => {
+                format!("{} (`certificate_sha256 = \"{seen}\"`)", chain(self))
             }
             other => chain(other),
         }

@@ -68,6 +68,24 @@ impl Http {
         }
     }
 
+    /// What is at `url`, for peers that know sessions instead of keys; none before one is made.
+    pub(crate) async fn get_in(
+        &self,
+        url: Url,
+        session: Option<u64>,
+    ) -> Result<Vec<u8>, SourceError> {
+        let request = self.client.get(url);
+        let request = match session {
+            Some(session) => request.header("X-Session-Key", session),
+            None => request,
+        };
+        let response = self.send(request, None).await?;
+        match response.status() {
+            StatusCode::OK => body(response).await,
+            other => Err(self.unexpected(other)),
+        }
+    }
+
     pub(crate) async fn post(
         &self,
         url: Url,

@@ -4,11 +4,14 @@
 //! that cannot disturb a print, waits longer after each failure, and never controls anything.
 //! It never logs what a peer wrote.
 
+pub mod bambu;
+pub mod duet;
 pub mod error;
 pub mod formlabs;
 pub mod gcode;
 mod http;
 pub mod mark;
+pub mod marlin;
 pub mod moonraker;
 pub mod octoprint;
 pub mod prusalink;
@@ -27,8 +30,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::error::SourceError;
 pub use self::settings::{
-    FormlabsSettings, GcodeSettings, MoonrakerSettings, OctoPrintSettings, PrusaLinkSettings,
-    SettingsError, SourceSettings, UltimakerSettings,
+    BambuSettings, DuetSettings, FormlabsSettings, GcodeSettings, MarlinSettings,
+    MoonrakerSettings, OctoPrintSettings, PrusaLinkSettings, SettingsError, SourceSettings,
+    UltimakerSettings,
 };
 use self::snapshot::Watch;
 use crate::reading::{Reading, Said, UnixSeconds};
@@ -59,6 +63,12 @@ pub enum SourceKind {
     Formlabs,
     /// A folder of sliced files.
     Gcode,
+    /// Marlin on a serial port.
+    Marlin,
+    /// `RepRapFirmware` on a Duet.
+    Duet,
+    /// A Bambu Lab printer in the local network.
+    Bambu,
 }
 
 impl SourceKind {
@@ -71,6 +81,9 @@ impl SourceKind {
             Self::Ultimaker => "ultimaker",
             Self::Formlabs => "formlabs",
             Self::Gcode => "gcode",
+            Self::Marlin => "marlin",
+            Self::Duet => "duet",
+            Self::Bambu => "bambu",
         }
     }
 }

@@ -11,14 +11,20 @@ use imprimatur_proto::telemetry::v1::MaterialFamily;
 use serde::Deserialize;
 use url::{Host, Url};
 
+pub use super::bambu::settings::BambuSettings;
+pub use super::duet::settings::DuetSettings;
 use super::error::SourceError;
 pub use super::formlabs::settings::FormlabsSettings;
 pub use super::gcode::settings::GcodeSettings;
+pub use super::marlin::settings::MarlinSettings;
 pub use super::moonraker::settings::{MoonrakerRoles, MoonrakerSettings};
 pub use super::octoprint::settings::OctoPrintSettings;
 pub use super::prusalink::settings::PrusaLinkSettings;
 pub use super::ultimaker::settings::UltimakerSettings;
-use super::{Read, SourceKind, formlabs, gcode, moonraker, octoprint, prusalink, ultimaker};
+use super::{
+    Read, SourceKind, bambu, duet, formlabs, gcode, marlin, moonraker, octoprint, prusalink,
+    ultimaker,
+};
 use crate::catalogue;
 
 /// Settings of one source; `kind` is a name of [`super::SourceKind`].
@@ -37,6 +43,12 @@ pub enum SourceSettings {
     Formlabs(FormlabsSettings),
     /// A folder that a slicer writes to.
     Gcode(GcodeSettings),
+    /// Marlin on a serial port.
+    Marlin(MarlinSettings),
+    /// `RepRapFirmware` on a Duet.
+    Duet(DuetSettings),
+    /// A Bambu Lab printer in the local network.
+    Bambu(BambuSettings),
 }
 
 impl SourceSettings {
@@ -49,6 +61,9 @@ impl SourceSettings {
             Self::Ultimaker(own) => (SourceKind::Ultimaker, Box::new(ultimaker::Reader::new(own))),
             Self::Formlabs(own) => (SourceKind::Formlabs, Box::new(formlabs::Reader::new(own))),
             Self::Gcode(own) => (SourceKind::Gcode, Box::new(gcode::watch::Reader::new(own))),
+            Self::Marlin(own) => (SourceKind::Marlin, Box::new(marlin::Reader::new(own))),
+            Self::Duet(own) => (SourceKind::Duet, Box::new(duet::Reader::new(own))),
+            Self::Bambu(own) => (SourceKind::Bambu, Box::new(bambu::Reader::new(own))),
         }
     }
 }
@@ -91,6 +106,18 @@ pub enum SettingsError {
     /// `device` is no id of a Formlabs printer. Report and exit.
     #[error("`device` is not an id as PreFormServer lists it, such as `Form4-CapableGecko`")]
     Device,
+    /// `url` is no address of a printer's broker. Report and exit.
+    #[error("`url` is not an address such as `mqtts://192.168.1.20`")]
+    Broker,
+    /// `serial` cannot be a serial number. Report and exit.
+    #[error("`serial` is not a serial number of 8 to 32 letters and digits")]
+    Serial,
+    /// `certificate_sha256` is no digest. Report and exit.
+    #[error("`certificate_sha256` is not 64 hexadecimal digits")]
+    Certificate,
+    /// `port` is no device. Report and exit.
+    #[error("`port` is not a device such as `/dev/ttyUSB0`")]
+    Port,
     /// `material` is not known. Report and exit.
     #[error("`material` is not a material such as `PLA` or `PETG`")]
     Material,
@@ -152,6 +179,12 @@ impl Address {
     /// The address of something below, for HTTP.
     pub(crate) fn http(&self, path: &str) -> Url {
         self.0.join(path).unwrap_or_else(|_impossible| self.0.clone())
+    }
+
+    /// The host and its port, unless that is the scheme's own; `None` when there is a path as well.
+    pub(crate) fn host_and_port(&self) -> Option<(String, Option<u16>)> {
+        let host = self.0.host_str().filter(|_| self.0.path() == "/")?;
+        Some((host.to_owned(), self.0.port()))
     }
 
     /// The address of something below, for a WebSocket.
