@@ -28,6 +28,7 @@ pub(crate) struct Http {
     client: Client,
     peer: &'static str,
     remedy: &'static str,
+    key: Option<Secret>,
 }
 
 /// An answer that the reader can use.
@@ -39,28 +40,28 @@ pub(crate) enum Answer {
 }
 
 impl Http {
-    pub(crate) fn new(peer: &'static str, remedy: &'static str) -> Result<Self, SourceError> {
+    /// A client for `peer`. Each question carries `key`; `remedy` is what to do when it is refused.
+    pub(crate) fn new(
+        peer: &'static str,
+        remedy: &'static str,
+        key: Option<Secret>,
+    ) -> Result<Self, SourceError> {
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
             .timeout(Duration::from_secs(ANSWER_SECONDS_MAX))
             .build()
             .map_err(|_no_client| SourceError::Unreachable)?;
-        Ok(Self { client, peer, remedy })
+        Ok(Self { client, peer, remedy, key })
     }
 
-    pub(crate) async fn get(&self, url: Url, key: &Secret) -> Result<Answer, SourceError> {
-        self.ask(self.client.get(url), key).await
+    pub(crate) async fn get(&self, url: Url) -> Result<Answer, SourceError> {
+        self.ask(self.client.get(url)).await
     }
 
-    /// What is at `url`, for peers that may want no key; `None` for status 204, by which a peer says
-    /// that there is nothing to tell.
-    pub(crate) async fn look(
-        &self,
-        url: Url,
-        key: Option<&Secret>,
-    ) -> Result<Option<Vec<u8>>, SourceError> {
-        let response = self.send(self.client.get(url), key).await?;
+    /// What is at `url`; `None` for status 204, by which a peer says that there is nothing to tell.
+    pub(crate) async fn look(&self, url: Url) -> Result<Option<Vec<u8>>, SourceError> {
+        let response = self.send(self.client.get(url)).await?;
         match response.status() {
             StatusCode::OK => body(response).await.map(Some),
             StatusCode::NO_CONTENT => Ok(None),
@@ -79,7 +80,7 @@ impl Http {
             Some(session) => request.header("X-Session-Key", session),
             None => request,
         };
-        let response = self.send(request, None).await?;
+        let response = self.send(request).await?;
         match response.status() {
             StatusCode::OK => body(response).await,
             other => Err(self.unexpected(other)),
@@ -89,14 +90,13 @@ impl Http {
     pub(crate) async fn post(
         &self,
         url: Url,
-        key: &Secret,
         body: &serde_json::Value,
     ) -> Result<Answer, SourceError> {
-        self.ask(self.client.post(url).json(body), key).await
+        self.ask(self.client.post(url).json(body)).await
     }
 
-    async fn ask(&self, request: RequestBuilder, key: &Secret) -> Result<Answer, SourceError> {
-        let response = self.send(request, Some(key)).await?;
+    async fn ask(&self, request: RequestBuilder) -> Result<Answer, SourceError> {
+        let response = self.send(request).await?;
         match response.status() {
             StatusCode::OK => body(response).await.map(Answer::Body),
             StatusCode::CONFLICT => Ok(Answer::Conflict),
@@ -104,12 +104,8 @@ impl Http {
         }
     }
 
-    async fn send(
-        &self,
-        request: RequestBuilder,
-        key: Option<&Secret>,
-    ) -> Result<Response, SourceError> {
-        let request = match key {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, SourceError> {
+        let request = match &self.key {
             Some(key) => request.header("X-Api-Key", key.expose()),
             None => request,
         };

@@ -14,6 +14,7 @@ pub mod mark;
 pub mod marlin;
 pub mod moonraker;
 pub mod octoprint;
+mod polled;
 pub mod prusalink;
 pub mod settings;
 pub mod snapshot;
@@ -34,7 +35,6 @@ pub use self::settings::{
     MoonrakerSettings, OctoPrintSettings, PrusaLinkSettings, SettingsError, SourceSettings,
     UltimakerSettings,
 };
-use self::snapshot::Watch;
 use crate::reading::{Reading, Said, UnixSeconds};
 use crate::told::chain;
 
@@ -119,7 +119,7 @@ pub enum SourceState {
 
 /// A source, ready to run.
 pub struct Source {
-    reader: Box<dyn Read>,
+    reader: Box<dyn Serve>,
     now: NowFn,
     status: watch::Sender<SourceStatus>,
 }
@@ -133,7 +133,26 @@ pub(crate) trait Read: Send {
 
     /// Reads until something fails. Called again after a wait that grows with each failure in a row:
     /// what is known of a print stays.
+    fn read(&mut self, link: &mut Link) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// A [`Read`] of whatever kind.
+pub(crate) trait Serve: Send {
+    /// As [`Read::address`].
+    fn address(&self) -> String;
+
+    /// As [`Read::read`].
     fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>>;
+}
+
+impl<R: Read> Serve for R {
+    fn address(&self) -> String {
+        Read::address(self)
+    }
+
+    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(self.read(link))
+    }
 }
 
 /// What a reader has of the outside: a queue for readings, the time, and its status.
@@ -193,12 +212,6 @@ impl Source {
         }
         link.set(SourceState::Stopped);
     }
-}
-
-/// Rests between two looks: `poll` while a print runs, twice that while none does.
-pub(crate) async fn rest(poll: Duration, watch: &Watch) {
-    let wait = if watch.is_active() { poll } else { poll.saturating_mul(2) };
-    tokio::time::sleep(wait).await;
 }
 
 impl Link {

@@ -22,7 +22,7 @@ pub use super::octoprint::settings::OctoPrintSettings;
 pub use super::prusalink::settings::PrusaLinkSettings;
 pub use super::ultimaker::settings::UltimakerSettings;
 use super::{
-    Read, SourceKind, bambu, duet, formlabs, gcode, marlin, moonraker, octoprint, prusalink,
+    Serve, SourceKind, bambu, duet, formlabs, gcode, marlin, moonraker, octoprint, prusalink,
     ultimaker,
 };
 use crate::catalogue;
@@ -53,7 +53,7 @@ pub enum SourceSettings {
 
 impl SourceSettings {
     /// The reader that they are for.
-    pub(super) fn reader(self) -> (SourceKind, Box<dyn Read>) {
+    pub(super) fn reader(self) -> (SourceKind, Box<dyn Serve>) {
         match self {
             Self::OctoPrint(own) => (SourceKind::OctoPrint, Box::new(octoprint::Reader::new(own))),
             Self::Moonraker(own) => (SourceKind::Moonraker, Box::new(moonraker::Reader::new(own))),

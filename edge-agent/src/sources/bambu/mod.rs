@@ -13,7 +13,6 @@ pub mod wire;
 
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use imprimatur_proto::telemetry::v1::ReadingSource;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
@@ -46,18 +45,6 @@ impl Read for Reader {
         format!("mqtts://{}:{}", self.settings.host, self.settings.port)
     }
 
-    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(self.read(link))
-    }
-}
-
-impl Reader {
-    pub(crate) fn new(settings: BambuSettings) -> Self {
-        let watch = Watch::new(settings.material);
-        Self { settings, watch, asked_all: None }
-    }
-
-    /// Reads until something fails.
     async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
         let code = self.settings.code.read().await?;
         let mut mqtt = Mqtt::open(&self.settings, &code).await?;
@@ -108,6 +95,13 @@ impl Reader {
             link.connected(ReadingSource::Bambu).await?;
             link.tell(self.watch.see(&shown)).await?;
         }
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(settings: BambuSettings) -> Self {
+        let watch = Watch::new(settings.material);
+        Self { settings, watch, asked_all: None }
     }
 }
 

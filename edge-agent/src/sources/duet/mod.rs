@@ -7,17 +7,17 @@
 pub mod settings;
 pub mod wire;
 
-use futures::future::BoxFuture;
+use std::time::Duration;
+
 use imprimatur_proto::telemetry::v1::{Outcome, ReadingSource};
 use serde::Deserialize;
-use tokio::time::{MissedTickBehavior, interval};
 
 use self::wire::{Connected, Heat, Job, Loaded, State};
 use super::error::SourceError;
 use super::http::Http;
-use super::settings::DuetSettings;
+use super::polled::Polled;
+use super::settings::{Address, DuetSettings};
 use super::snapshot::{Activity, Snapshot, Watch};
-use super::{Link, Read};
 use crate::reading::Said;
 
 /// Name in messages.
@@ -35,6 +35,7 @@ pub(crate) struct Reader {
     settings: DuetSettings,
     watch: Watch,
     up_seconds: Option<f64>,
+    looks: u32,
 }
 
 /// One session.
@@ -44,39 +45,38 @@ struct Session<'a> {
     key: Option<u64>,
 }
 
-impl Read for Reader {
-    fn address(&self) -> String {
-        self.settings.address.to_string()
+impl Polled for Reader {
+    const PEER: &'static str = PEER;
+    const REMEDY: &'static str = REMEDY;
+    const SOURCE: ReadingSource = ReadingSource::Duet;
+
+    fn address(&self) -> &Address {
+        &self.settings.address
     }
 
-    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(self.read(link))
+    fn poll(&self) -> Duration {
+        self.settings.poll
+    }
+
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    async fn look(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
+        let at_board = self.looks.is_multiple_of(LOOKS_A_BOARD);
+        self.looks = self.looks.wrapping_add(1);
+        let session = Session::open(http, &self.settings).await?;
+        let seen = session.look(at_board).await;
+        session.close().await;
+        let (state, shown) = seen?;
+        Ok(self.see(&state, &shown))
     }
 }
 
 impl Reader {
     pub(crate) fn new(settings: DuetSettings) -> Self {
         let watch = Watch::new(settings.material);
-        Self { settings, watch, up_seconds: None }
-    }
-
-    /// Reads until something fails.
-    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
-        let http = Http::new(PEER, REMEDY)?;
-        let mut looks = interval(self.settings.poll);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut look = 0_u32;
-        loop {
-            looks.tick().await;
-            let session = Session::open(&http, &self.settings).await?;
-            let seen = session.look(look.is_multiple_of(LOOKS_A_BOARD)).await;
-            session.close().await;
-            look = look.wrapping_add(1);
-            let (state, shown) = seen?;
-            link.connected(ReadingSource::Duet).await?;
-            let said = self.see(&state, &shown);
-            link.tell(said).await?;
-        }
+        Self { settings, watch, up_seconds: None, looks: 0 }
     }
 
     fn see(&mut self, state: &State, shown: &Snapshot) -> Vec<Said> {

@@ -28,7 +28,8 @@ struct RawDuet {
     url: String,
     /// File that holds the machine's password (M551); without it none is sent.
     password_file: Option<PathBuf>,
-    /// Seconds between two looks; default 5: each is five or six short questions; 1 to 60.
+    /// Seconds between two looks while a print runs, twice that while none does; default 5: each
+    /// is five or six short questions; 1 to 60.
     poll_seconds: Option<f64>,
     /// What is loaded, since the board does not know it; default unknown.
     material: Option<String>,

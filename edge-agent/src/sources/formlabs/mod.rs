@@ -6,15 +6,16 @@
 pub mod settings;
 pub mod wire;
 
-use futures::future::BoxFuture;
+use std::time::Duration;
+
 use imprimatur_proto::telemetry::v1::ReadingSource;
 
 use self::wire::Device;
 use super::error::SourceError;
 use super::http::Http;
-use super::settings::FormlabsSettings;
+use super::polled::Polled;
+use super::settings::{Address, FormlabsSettings};
 use super::snapshot::Watch;
-use super::{Link, Read, rest};
 use crate::reading::Said;
 
 /// Name in messages.
@@ -30,36 +31,26 @@ pub(crate) struct Reader {
     watch: Watch,
 }
 
-impl Read for Reader {
-    fn address(&self) -> String {
-        self.settings.address.to_string()
+impl Polled for Reader {
+    const PEER: &'static str = PEER;
+    const REMEDY: &'static str = REMEDY;
+    const SOURCE: ReadingSource = ReadingSource::Formlabs;
+
+    fn address(&self) -> &Address {
+        &self.settings.address
     }
 
-    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(self.read(link))
-    }
-}
-
-impl Reader {
-    pub(crate) fn new(settings: FormlabsSettings) -> Self {
-        let watch = Watch::new(settings.material);
-        Self { settings, watch }
+    fn poll(&self) -> Duration {
+        self.settings.poll
     }
 
-    /// Reads until something fails.
-    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
-        let http = Http::new(PEER, REMEDY)?;
-        loop {
-            let said = self.poll(&http).await?;
-            link.connected(ReadingSource::Formlabs).await?;
-            link.tell(said).await?;
-            rest(self.settings.poll, &self.watch).await;
-        }
+    fn watch(&self) -> &Watch {
+        &self.watch
     }
 
-    async fn poll(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
+    async fn look(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
         let url = self.settings.address.http(&self.settings.device.path());
-        let body = http.look(url, None).await?;
+        let body = http.look(url).await?;
         let malformed = SourceError::Malformed { peer: PEER };
         let device = body.as_deref().and_then(Device::parse).ok_or(malformed)?;
         if !device.is_connected() {
@@ -67,5 +58,12 @@ impl Reader {
             return Err(SourceError::NotReady { peer: PEER });
         }
         Ok(self.watch.see(&device.snapshot()))
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(settings: FormlabsSettings) -> Self {
+        let watch = Watch::new(settings.material);
+        Self { settings, watch }
     }
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use futures::future::BoxFuture;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::reading::{Said, Sliced};
@@ -42,17 +41,6 @@ impl Read for Reader {
         self.folder.display().to_string()
     }
 
-    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(self.read(link))
-    }
-}
-
-impl Reader {
-    pub(crate) fn new(settings: GcodeSettings) -> Self {
-        Self { folder: settings.folder, poll: settings.poll, seen: None }
-    }
-
-    /// Looks until something fails.
     async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
         let mut ticks = interval(self.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,6 +60,12 @@ impl Reader {
             link.readable();
             link.tell(sliced.into_iter().map(Said::SlicedFile).collect()).await?;
         }
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(settings: GcodeSettings) -> Self {
+        Self { folder: settings.folder, poll: settings.poll, seen: None }
     }
 }
 

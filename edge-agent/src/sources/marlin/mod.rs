@@ -8,7 +8,6 @@ pub mod session;
 pub mod settings;
 pub mod wire;
 
-use futures::future::BoxFuture;
 use imprimatur_proto::telemetry::v1::ReadingSource;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -45,15 +44,13 @@ impl Read for Reader {
         self.settings.port.display().to_string()
     }
 
-    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(async move {
-            let failed = self.read(link).await;
-            // What is merely silent stays open: opening it anew would restart the board.
-            if !matches!(failed, Err(SourceError::Silent)) {
-                self.open = None;
-            }
-            failed
-        })
+    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
+        let failed = self.listen(link).await;
+        // What is merely silent stays open: opening it anew would restart the board.
+        if !matches!(failed, Err(SourceError::Silent)) {
+            self.open = None;
+        }
+        failed
     }
 }
 
@@ -63,8 +60,8 @@ impl Reader {
         Self { settings, session, open: None }
     }
 
-    /// Reads until something fails.
-    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
+    /// Asks and listens until something fails.
+    async fn listen(&mut self, link: &mut Link) -> Result<(), SourceError> {
         let Self { settings, session, open } = self;
         let open = if let Some(open) = open {
             open

@@ -10,7 +10,6 @@ pub mod wire;
 
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use futures::{SinkExt, StreamExt};
 use imprimatur_proto::telemetry::v1::ReadingSource;
 use tokio::net::TcpStream;
@@ -50,18 +49,6 @@ impl Read for Reader {
         self.settings.address.to_string()
     }
 
-    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(self.read(link))
-    }
-}
-
-impl Reader {
-    pub(crate) fn new(settings: MoonrakerSettings) -> Self {
-        let session = Session::new(settings.material, settings.poll.as_secs());
-        Self { settings, session }
-    }
-
-    /// Reads until something fails.
     async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
         let key = match &self.settings.key {
             Some(source) => Some(source.read().await?),
@@ -104,6 +91,13 @@ impl Reader {
                 Some(Some(Ok(_))) => heard = Instant::now(),
             }
         }
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(settings: MoonrakerSettings) -> Self {
+        let session = Session::new(settings.material, settings.poll.as_secs());
+        Self { settings, session }
     }
 
     async fn take(

@@ -10,7 +10,6 @@ pub mod wire;
 
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use futures::{SinkExt, StreamExt};
 use imprimatur_proto::telemetry::v1::ReadingSource;
 use imprimatur_runtime::entropy::Backoff;
@@ -23,7 +22,7 @@ use self::session::Session;
 use self::wire::{EVENTS, JobAnswer, Login, Printer, Push};
 use super::error::SourceError;
 use super::http::{self, Answer, Http};
-use super::settings::{OctoPrintSettings, Secret};
+use super::settings::OctoPrintSettings;
 use super::{Link, Read, WAIT_MAX, WAIT_MIN};
 use crate::reading::Said;
 
@@ -48,7 +47,6 @@ pub(crate) struct Reader {
 /// One connection to it.
 struct Connection {
     http: Http,
-    key: Secret,
     socket: Option<Socket>,
     /// When the socket said something last.
     heard: Instant,
@@ -61,22 +59,9 @@ impl Read for Reader {
         self.settings.address.to_string()
     }
 
-    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(self.read(link))
-    }
-}
-
-impl Reader {
-    pub(crate) fn new(settings: OctoPrintSettings) -> Self {
-        let session = Session::new(settings.material);
-        Self { settings, session }
-    }
-
-    /// Reads until something fails.
     async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
         let mut connection = Connection {
-            http: Http::new(PEER, REMEDY)?,
-            key: self.settings.key.read().await?,
+            http: Http::new(PEER, REMEDY, Some(self.settings.key.read().await?))?,
             socket: None,
             heard: Instant::now(),
             socket_due: Instant::now(),
@@ -100,6 +85,13 @@ impl Reader {
             }
         }
     }
+}
+
+impl Reader {
+    pub(crate) fn new(settings: OctoPrintSettings) -> Self {
+        let session = Session::new(settings.material);
+        Self { settings, session }
+    }
 
     /// Polls; opens the socket when it is due.
     async fn tick(
@@ -117,16 +109,15 @@ impl Reader {
     }
 
     async fn poll(&mut self, connection: &Connection) -> Result<Vec<Said>, SourceError> {
-        let Connection { http, key, .. } = connection;
-        let address = &self.settings.address;
-        let printer = match http.get(address.http("api/printer?exclude=sd"), key).await? {
+        let (http, address) = (&connection.http, &self.settings.address);
+        let printer = match http.get(address.http("api/printer?exclude=sd")).await? {
             Answer::Body(body) => {
                 Some(Printer::parse(&body).ok_or(SourceError::Malformed { peer: PEER })?)
             }
             // Not operational: a normal answer.
             Answer::Conflict => None,
         };
-        let job = match http.get(address.http("api/job"), key).await? {
+        let job = match http.get(address.http("api/job")).await? {
             Answer::Body(body) => {
                 JobAnswer::parse(&body).ok_or(SourceError::Malformed { peer: PEER })?
             }
@@ -158,14 +149,12 @@ impl Reader {
     async fn try_open(&self, connection: &Connection) -> Result<Socket, SourceError> {
         let address = &self.settings.address;
         let passive = serde_json::json!({ "passive": true });
-        let login =
-            match connection.http.post(address.http("api/login"), &connection.key, &passive).await?
-            {
-                Answer::Body(body) => {
-                    Login::parse(&body).ok_or(SourceError::Malformed { peer: PEER })?
-                }
-                Answer::Conflict => return Err(SourceError::Malformed { peer: PEER }),
-            };
+        let login = match connection.http.post(address.http("api/login"), &passive).await? {
+            Answer::Body(body) => {
+                Login::parse(&body).ok_or(SourceError::Malformed { peer: PEER })?
+            }
+            Answer::Conflict => return Err(SourceError::Malformed { peer: PEER }),
+        };
         let mut socket = http::socket(&address.socket("sockjs/websocket")).await?;
         for text in greeting(&login) {
             socket.send(Message::text(text)).await.map_err(|_closed| SourceError::Closed)?;
@@ -221,8 +210,7 @@ mod tests {
         let (socket, _) = tokio_tungstenite::connect_async(address).await.unwrap();
         let nearly = SILENCE_MAX.checked_sub(Duration::from_millis(60)).unwrap();
         let mut connection = Connection {
-            http: Http::new(PEER, REMEDY).unwrap(),
-            key: Secret::parse("key").unwrap(),
+            http: Http::new(PEER, REMEDY, None).unwrap(),
             socket: Some(socket),
             // The silence is nearly long enough already.
             heard: Instant::now().checked_sub(nearly).unwrap(),

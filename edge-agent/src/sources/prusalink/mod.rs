@@ -7,16 +7,17 @@
 pub mod settings;
 pub mod wire;
 
-use futures::future::BoxFuture;
+use std::time::Duration;
+
 use imprimatur_proto::telemetry::v1::ReadingSource;
 
 use self::wire::{Job, Status};
 use super::error::SourceError;
 use super::http::Http;
 use super::mark::Mark;
-use super::settings::{PrusaLinkSettings, Secret};
+use super::polled::Polled;
+use super::settings::{Address, KeySource, PrusaLinkSettings};
 use super::snapshot::Watch;
-use super::{Link, Read, rest};
 use crate::reading::{Said, Sliced};
 
 /// Name in messages.
@@ -45,13 +46,38 @@ struct Plan {
     found: Option<Sliced>,
 }
 
-impl Read for Reader {
-    fn address(&self) -> String {
-        self.settings.address.to_string()
+impl Polled for Reader {
+    const PEER: &'static str = PEER;
+    const REMEDY: &'static str = REMEDY;
+    const SOURCE: ReadingSource = ReadingSource::Prusalink;
+
+    fn address(&self) -> &Address {
+        &self.settings.address
     }
 
-    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(self.read(link))
+    fn key(&self) -> Option<&KeySource> {
+        Some(&self.settings.key)
+    }
+
+    fn poll(&self) -> Duration {
+        self.settings.poll
+    }
+
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    async fn look(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
+        let address = &self.settings.address;
+        let body = http.look(address.http("api/v1/status")).await?;
+        let malformed = SourceError::Malformed { peer: PEER };
+        let status = body.as_deref().and_then(Status::parse).ok_or(malformed)?;
+        if self.plan.is_due(&status) {
+            self.plan.looks += 1;
+            let body = http.look(address.http("api/v1/job")).await?;
+            self.plan.found = body.as_deref().and_then(Job::parse).and_then(|job| job.plan());
+        }
+        Ok(self.watch.see(&status.snapshot(self.plan.found)))
     }
 }
 
@@ -59,31 +85,6 @@ impl Reader {
     pub(crate) fn new(settings: PrusaLinkSettings) -> Self {
         let watch = Watch::new(settings.material);
         Self { settings, watch, plan: Plan::default() }
-    }
-
-    /// Reads until something fails.
-    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
-        let http = Http::new(PEER, REMEDY)?;
-        let key = self.settings.key.read().await?;
-        loop {
-            let said = self.poll(&http, &key).await?;
-            link.connected(ReadingSource::Prusalink).await?;
-            link.tell(said).await?;
-            rest(self.settings.poll, &self.watch).await;
-        }
-    }
-
-    async fn poll(&mut self, http: &Http, key: &Secret) -> Result<Vec<Said>, SourceError> {
-        let address = &self.settings.address;
-        let body = http.look(address.http("api/v1/status"), Some(key)).await?;
-        let malformed = SourceError::Malformed { peer: PEER };
-        let status = body.as_deref().and_then(Status::parse).ok_or(malformed)?;
-        if self.plan.is_due(&status) {
-            self.plan.looks += 1;
-            let body = http.look(address.http("api/v1/job"), Some(key)).await?;
-            self.plan.found = body.as_deref().and_then(Job::parse).and_then(|job| job.plan());
-        }
-        Ok(self.watch.see(&status.snapshot(self.plan.found)))
     }
 }
 

@@ -7,16 +7,17 @@ mod materials;
 pub mod settings;
 pub mod wire;
 
-use futures::future::BoxFuture;
+use std::time::Duration;
+
 use imprimatur_proto::telemetry::v1::ReadingSource;
 
 use self::wire::{Past, PrintJob, Printer};
 use super::error::SourceError;
 use super::http::Http;
 use super::mark::Mark;
-use super::settings::UltimakerSettings;
+use super::polled::Polled;
+use super::settings::{Address, UltimakerSettings};
 use super::snapshot::Watch;
-use super::{Link, Read, rest};
 use crate::reading::Said;
 
 /// Name in messages.
@@ -37,36 +38,26 @@ pub(crate) struct Reader {
     print: Option<Mark>,
 }
 
-impl Read for Reader {
-    fn address(&self) -> String {
-        self.settings.address.to_string()
+impl Polled for Reader {
+    const PEER: &'static str = PEER;
+    const REMEDY: &'static str = REMEDY;
+    const SOURCE: ReadingSource = ReadingSource::Ultimaker;
+
+    fn address(&self) -> &Address {
+        &self.settings.address
     }
 
-    fn serve<'a>(&'a mut self, link: &'a mut Link) -> BoxFuture<'a, Result<(), SourceError>> {
-        Box::pin(self.read(link))
-    }
-}
-
-impl Reader {
-    pub(crate) fn new(settings: UltimakerSettings) -> Self {
-        let watch = Watch::new(settings.material);
-        Self { settings, watch, print: None }
+    fn poll(&self) -> Duration {
+        self.settings.poll
     }
 
-    /// Reads until something fails.
-    async fn read(&mut self, link: &mut Link) -> Result<(), SourceError> {
-        let http = Http::new(PEER, REMEDY)?;
-        loop {
-            let said = self.poll(&http).await?;
-            link.connected(ReadingSource::Ultimaker).await?;
-            link.tell(said).await?;
-            rest(self.settings.poll, &self.watch).await;
-        }
+    fn watch(&self) -> &Watch {
+        &self.watch
     }
 
-    async fn poll(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
+    async fn look(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
         let malformed = || SourceError::Malformed { peer: PEER };
-        let body = self.look(http, "api/v1/printer").await?;
+        let body = self.ask(http, "api/v1/printer").await?;
         let printer = body.as_deref().and_then(Printer::parse).ok_or_else(malformed)?;
         let job = match self.found(http, "api/v1/print_job").await? {
             Some(body) => Some(PrintJob::parse(&body).ok_or_else(malformed)?),
@@ -83,14 +74,21 @@ impl Reader {
         self.print = job.as_ref().and_then(PrintJob::mark).or(self.print);
         Ok(said)
     }
+}
 
-    async fn look(&self, http: &Http, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        http.look(self.settings.address.http(path), None).await
+impl Reader {
+    pub(crate) fn new(settings: UltimakerSettings) -> Self {
+        let watch = Watch::new(settings.material);
+        Self { settings, watch, print: None }
     }
 
-    /// As [`Reader::look`], where status 404 says that there is none, too.
+    async fn ask(&self, http: &Http, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        http.look(self.settings.address.http(path)).await
+    }
+
+    /// As [`Reader::ask`], where status 404 says that there is none, too.
     async fn found(&self, http: &Http, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        match self.look(http, path).await {
+        match self.ask(http, path).await {
             Err(SourceError::Status { status: 404, .. }) => Ok(None),
             other => other,
         }
