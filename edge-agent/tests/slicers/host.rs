@@ -12,6 +12,9 @@ use imprimatur_agent::control::{self, Reply, Request};
 /// The agent's program.
 pub(crate) const AGENT: &str = env!("CARGO_BIN_EXE_imprimatur-agent");
 
+/// Between two looks at what has to happen.
+const PAUSE: Duration = Duration::from_millis(20);
+
 pub(crate) struct Host {
     pub(crate) folder: tempfile::TempDir,
     agent: Option<Child>,
@@ -71,13 +74,18 @@ impl Host {
 
     /// A folder with an `imprimatur-agent` that uses this host's settings.
     pub(crate) fn programs(&self) -> PathBuf {
+        let run = format!("exec {AGENT} --config {} \"$@\"", self.config().display());
+        self.program("imprimatur-agent", &run).parent().unwrap().to_owned()
+    }
+
+    /// A program that is this line of a shell.
+    pub(crate) fn program(&self, name: &str, line: &str) -> PathBuf {
         let folder = self.folder.path().join("programs");
         fs::create_dir_all(&folder).unwrap();
-        let program = folder.join("imprimatur-agent");
-        let text = format!("#!/bin/sh\nexec {AGENT} --config {} \"$@\"\n", self.config().display());
-        fs::write(&program, text).unwrap();
+        let program = folder.join(name);
+        fs::write(&program, format!("#!/bin/sh\n{line}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        folder
+        program
     }
 
     /// The values of the day that would leave, by `category field`.
@@ -111,7 +119,7 @@ impl Host {
             }
             let log = fs::read_to_string(self.folder.path().join("agent.log")).unwrap_or_default();
             assert!(now() < deadline, "{what} did not happen; the agent's log:\n{log}");
-            std::thread::yield_now();
+            pause();
         }
     }
 
@@ -139,6 +147,12 @@ pub(crate) fn done() -> Vec<u8> {
     let mut answer = serde_json::to_vec(&Reply::Done {}).unwrap();
     answer.push(b'\n');
     answer
+}
+
+/// So that a loop of looks leaves the processor to what it waits for.
+fn pause() {
+    #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
+    std::thread::sleep(PAUSE);
 }
 
 fn now() -> Instant {
