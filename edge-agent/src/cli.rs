@@ -6,6 +6,7 @@
 mod check;
 mod choice;
 mod consent;
+mod find;
 mod print;
 mod reach;
 mod rights;
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::control::{self, ControlError, Reply, Request};
 use crate::core::Agent;
 use crate::printer::Name;
+use crate::sources::settings::Address;
 use crate::store;
 use crate::told::chain;
 
@@ -66,9 +68,9 @@ enum Command {
     /// Shows what was sent and what came back.
     #[command(after_help = "Example: imprimatur-agent log")]
     Log(Output),
-    /// Shows the printers that are read and how that goes.
-    #[command(after_help = "Example: imprimatur-agent sources")]
-    Sources(Output),
+    /// Shows the printers that are read and how that goes; with `--find`, what could be read.
+    #[command(after_help = "Example: imprimatur-agent sources --find octopi.local")]
+    Sources(Sources),
     /// Checks the settings and shows in a line for each printer where it is read and what was granted.
     #[command(after_help = "Example: imprimatur-agent check --config farm.toml")]
     Check(Output),
@@ -95,6 +97,19 @@ struct Output {
     /// Prints JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Sources {
+    /// Looks for printer programs on this host, or at these addresses alone, and shows what to write
+    /// into the settings for each.
+    ///
+    /// Asks only what needs no key, on the loopback or where you say, and never searches a network.
+    /// Needs no settings.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=find::ADDRESSES_MAX, value_parser = find::address)]
+    find: Option<Vec<Address>>,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Why a command did not do what it was asked.
@@ -163,13 +178,22 @@ impl Arguments {
             report.run(self.config, self.printer);
             return ExitCode::SUCCESS;
         }
-        let Err(failure) = self.run() else { return ExitCode::SUCCESS };
+        let Err(failure) = self.done() else { return ExitCode::SUCCESS };
         // Nobody is left to tell when standard error is closed; the code tells.
         drop(writeln!(io::stderr(), "imprimatur-agent: {}", failure.text()));
         ExitCode::from(failure.code())
     }
 
-    fn run(self) -> Result<(), Failure> {
+    fn done(self) -> Result<(), Failure> {
+        // Before the settings are read: who looks for a printer has none yet.
+        if let Command::Sources(Sources { find: Some(addresses), output }) = &self.command {
+            return match self.printer {
+                Some(_) => {
+                    Err(Failure::Usage("--find is of this host: leave out --printer".to_owned()))
+                }
+                None => find::run(addresses, *output),
+            };
+        }
         let config = Config::read(&self.config).map_err(|error| {
             Failure::Configuration(format!("{}: {}", self.config.display(), chain(&error)))
         })?;
@@ -183,7 +207,9 @@ impl Arguments {
             Command::Rights(rights) => rights.run(&choice),
             Command::Preview(output) => choice.each(output, |to| to.ask(Request::Preview {})),
             Command::Log(output) => choice.each(output, |to| to.ask(Request::Log {})),
-            Command::Sources(output) => choice.each(output, |to| to.ask(Request::Sources {})),
+            Command::Sources(Sources { output, .. }) => {
+                choice.each(output, |to| to.ask(Request::Sources {}))
+            }
             Command::Check(output) => check::run(&choice, output),
         }
     }

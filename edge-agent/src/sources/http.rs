@@ -46,11 +46,7 @@ impl Http {
         remedy: &'static str,
         key: Option<Secret>,
     ) -> Result<Self, SourceError> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .timeout(Duration::from_secs(ANSWER_SECONDS_MAX))
-            .build()
+        let client = client(Duration::from_secs(ANSWER_SECONDS_MAX))
             .map_err(|_no_client| SourceError::Unreachable)?;
         Ok(Self { client, peer, remedy, key })
     }
@@ -63,7 +59,7 @@ impl Http {
     pub(crate) async fn look(&self, url: Url) -> Result<Option<Vec<u8>>, SourceError> {
         let response = self.send(self.client.get(url)).await?;
         match response.status() {
-            StatusCode::OK => body(response).await.map(Some),
+            StatusCode::OK => body(response, ANSWER_BYTES_MAX).await.map(Some),
             StatusCode::NO_CONTENT => Ok(None),
             other => Err(self.unexpected(other)),
         }
@@ -82,7 +78,7 @@ impl Http {
         };
         let response = self.send(request).await?;
         match response.status() {
-            StatusCode::OK => body(response).await,
+            StatusCode::OK => body(response, ANSWER_BYTES_MAX).await,
             other => Err(self.unexpected(other)),
         }
     }
@@ -98,7 +94,7 @@ impl Http {
     async fn ask(&self, request: RequestBuilder) -> Result<Answer, SourceError> {
         let response = self.send(request).await?;
         match response.status() {
-            StatusCode::OK => body(response).await.map(Answer::Body),
+            StatusCode::OK => body(response, ANSWER_BYTES_MAX).await.map(Answer::Body),
             StatusCode::CONFLICT => Ok(Answer::Conflict),
             other => Err(self.unexpected(other)),
         }
@@ -123,12 +119,17 @@ impl Http {
     }
 }
 
+/// A client that follows no redirect, asks no proxy and waits at most `limit` for an answer.
+pub(crate) fn client(limit: Duration) -> reqwest::Result<Client> {
+    Client::builder().redirect(redirect::Policy::none()).no_proxy().timeout(limit).build()
+}
+
 /// The whole body, unless it is longer than any that is needed.
-async fn body(mut response: Response) -> Result<Vec<u8>, SourceError> {
+pub(crate) async fn body(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, SourceError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| unreachable_or_slow(&e))? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(SourceError::TooLong { bytes_max: ANSWER_BYTES_MAX });
+        if body.len() + chunk.len() > bytes_max {
+            return Err(SourceError::TooLong { bytes_max });
         }
         body.extend_from_slice(&chunk);
     }

@@ -7,6 +7,7 @@
 pub mod bambu;
 pub mod duet;
 pub mod error;
+pub mod find;
 pub mod formlabs;
 pub mod gcode;
 mod http;

@@ -1,4 +1,4 @@
-//! `PrusaLink`, Ultimaker and Formlabs: recorded bytes to readings, played printers, a real `PrusaLink`.
+//! Peers over HTTP: recorded bytes to readings, played printers, a real `PrusaLink`; and how they are found.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,9 +7,12 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+mod find;
 mod formlabs;
 mod planted;
 mod prusalink;
+mod real_moonraker;
+mod real_octoprint;
 mod real_prusalink;
 mod rig;
 mod settings;

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use imprimatur_agent::reading::{Heater, Said, Sliced};
+use imprimatur_agent::sources::SourceKind;
 use imprimatur_proto::telemetry::v1::{MaterialFamily, Outcome, ReadingSource};
 use imprimatur_testkit::peers::PrusaLink;
 use imprimatur_testkit::wait;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::find::found;
 use crate::rig::Running;
 
 /// A print of this file takes half a minute; the server starts within one, on a busy machine two.
@@ -28,6 +30,7 @@ async fn prints_of_a_real_prusalink_are_told_as_it_tells_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut peer = PrusaLink::start(folder.path()).await.unwrap();
     peer.wait_state("IDLE", LONG).await.unwrap();
+    found(peer.url(), SourceKind::PrusaLink).await;
     let key = folder.path().join("key");
     std::fs::write(&key, peer.api_key()).unwrap();
     let mut running = Running::start(&format!(

@@ -70,6 +70,9 @@ fn answer(request: &Request, state: &FormlabsState) -> Reply {
     if let Some(reply) = &state.instead {
         return reply.clone();
     }
+    if request.line == "GET /" {
+        return Reply::json(&json!({ "version": "3.43.2.604" }));
+    }
     if request.line == format!("GET /devices/{}/", PlayedFormlabs::DEVICE) {
         return Reply::json(&device(state));
     }

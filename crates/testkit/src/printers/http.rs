@@ -109,6 +109,16 @@ impl Reply {
 }
 
 impl HttpPrinter {
+    /// Starts any web server, one that is no printer.
+    ///
+    /// # Errors
+    /// When no port is left.
+    pub async fn web(
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::start(Keeps::Connection, answer).await
+    }
+
     pub(super) async fn start(
         keeps: Keeps,
         answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,

@@ -13,6 +13,10 @@ use super::http::{HttpPrinter, Keeps, Reply, Request};
 const UNAUTHORIZED: &str = "<!DOCTYPE html><html><head><title>401 - Unauthorized</title></head>\
     <body><h1>401 - Unauthorized</h1><small>webmaster: jane@acme</small></body></html>";
 
+/// What `PrusaLink` 0.8.1 wants instead of a key.
+const CHALLENGE: &str = "Digest realm=\"Administrator\",qop=\"auth\",algorithm=\"MD5-sess\",\
+    nonce=\"0738cba1009742ac\",opaque=\"5ccc069c403ebaf9\"";
+
 /// A print as it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrusaLinkJob {
@@ -82,8 +86,11 @@ fn answer(request: &Request, state: &PrusaLinkState) -> Reply {
     if let Some(reply) = &state.instead {
         return reply.clone();
     }
+    if !request.line.starts_with("GET /api/") {
+        return Reply::status(404, "not here: /home/jane");
+    }
     if request.key.as_deref() != Some(state.key) {
-        return Reply::status(401, UNAUTHORIZED);
+        return Reply::status(401, UNAUTHORIZED).header("WWW-Authenticate", CHALLENGE);
     }
     match (request.line.as_str(), state.job) {
         ("GET /api/v1/status", _) => Reply::json(&status(state)),

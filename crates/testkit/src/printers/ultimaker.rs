@@ -84,6 +84,7 @@ fn answer(request: &Request, state: &UltimakerState) -> Reply {
     }
     match (request.line.as_str(), state.job) {
         ("GET /api/v1/printer", _) => Reply::json(&printer(state)),
+        ("GET /api/v1/printer/status", _) => Reply::json(&json!(state.status)),
         ("GET /api/v1/print_job", Some(shown)) => Reply::json(&job(shown)),
         ("GET /api/v1/history/print_jobs?offset=0&count=1", _) => {
             Reply::json(&state.past.map(job).into_iter().collect())

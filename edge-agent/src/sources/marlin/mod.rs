@@ -12,6 +12,7 @@ use imprimatur_proto::telemetry::v1::ReadingSource;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::port::Port;
+pub(crate) use self::port::is_held;
 use self::session::Session;
 use self::wire::Lines;
 use super::error::SourceError;

@@ -105,7 +105,7 @@ fn set_up(fd: impl AsFd, baud: u32) -> io::Result<()> {
 
 /// Whether a program is seen that has `device` open: those of the agent's own account, or all when
 /// it may look. A look that fails finds nothing; the locks are still to come.
-fn is_held(device: &Path) -> bool {
+pub(crate) fn is_held(device: &Path) -> bool {
     let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
     let is_process = |name: &std::ffi::OsStr| {
         name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
