@@ -197,7 +197,7 @@ pub fn greeting(login: &Login) -> [String; 2] {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_silent_socket_ends_however_often_a_poll_interrupts_the_wait() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("ws://{}/", listener.local_addr().unwrap());

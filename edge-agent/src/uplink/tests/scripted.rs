@@ -112,7 +112,7 @@ fn stored(bytes: &[u8], collector: &Collector) -> Answer {
     Answer::Verdict(Bytes::from(verdict))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_lost_verdict_among_others_is_asked_for_again_over_the_same_connection() {
     let scene = Scene::begin(4, |number, before, bytes, collector| {
         if number == 2 && before == 0 { None } else { Some(stored(bytes, collector)) }
@@ -127,7 +127,7 @@ async fn one_lost_verdict_among_others_is_asked_for_again_over_the_same_connecti
     scene.running.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_verdict_that_never_comes_is_asked_for_after_growing_waits() {
     let scene = Scene::begin(
         3,
@@ -148,7 +148,7 @@ async fn a_verdict_that_never_comes_is_asked_for_after_growing_waits() {
     scene.running.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_busy_collector_is_left_alone_as_long_as_it_says() {
     let scene = Scene::begin(1, |_, before, bytes, collector| {
         let busy = canonical::encode(&Busy { retry_after_ms: 1100 });
@@ -176,7 +176,7 @@ fn what_busy_says_is_bounded_and_spread() {
     assert!(wait <= Duration::from_millis(1_500));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_withdrawal_cuts_a_wait_short() {
     let scene = Scene::begin(1, |_, _, _, _| {
         let busy = canonical::encode(&Busy { retry_after_ms: 600_000 });

@@ -17,13 +17,14 @@ use crate::error::CollectorError;
 /// which little is added, and for today, so that no row of today is written more than once for
 /// each so many publications.
 const FILES_PAST: usize = 16;
-const FILES_TODAY: usize = 256;
+const FILES_TODAY: usize = 64;
 
 /// A file with fewer rows is small.
 const SMALL_ROWS: u64 = 8 * 1024;
 
-/// Rows that are merged at once: what a publication of them holds in memory is some ten megabytes.
-const MERGED_ROWS: u64 = 4 * SMALL_ROWS;
+/// Rows that are merged at once, which one file that is nearly large and another may be: they hold
+/// about 20 MB of memory for a moment, a good kilobyte each.
+const MERGED_ROWS: u64 = 2 * SMALL_ROWS;
 
 impl Publisher {
     /// Merges the small files of each table and date; gives the number of files that were replaced.
