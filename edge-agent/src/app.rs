@@ -1,10 +1,9 @@
 //! The running agent: its tasks and the channels between them, nothing else.
 //!
-//! For each printer sources -> measure -> core -> uplink, and the owner's socket beside, which takes what
-//! slicers say, too; all printers
-//! share one thread. On SIGTERM each task ends what it holds: a print in progress is forgotten, what is
-//! pending stays in the store. A printer whose store cannot be used stands still alone, and is tried
-//! again; when none can be used the agent does not start.
+//! For each printer sources -> measure -> core -> uplink, and the owner's socket beside, which takes
+//! what slicers say, too; all printers share one thread. On SIGTERM each task ends what it holds: a
+//! print in progress is forgotten, what is pending stays in the store. A printer whose store cannot
+//! be used stands still alone, and is tried again; when none can be used the agent does not start.
 
 use std::sync::Arc;
 use std::time::Duration;
