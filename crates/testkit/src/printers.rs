@@ -6,14 +6,17 @@
 //! speaks the documented interface, not that a real printer does.
 
 mod bambu;
+mod dashboard;
 mod duet;
 mod formlabs;
 mod http;
 mod marlin;
+mod openssl;
 mod prusalink;
 mod ultimaker;
 
 pub use bambu::PlayedBambu;
+pub use dashboard::{DashboardRun, DashboardState, PlayedDashboard};
 pub use duet::{DuetMood, PlayedDuet};
 pub use formlabs::{FormlabsState, PlayedFormlabs};
 pub use http::{Behaviour, HttpPrinter, Reply, Request};

@@ -83,6 +83,36 @@ pub enum SourceError {
     /// The connection ended. Retry.
     #[error("the connection ended")]
     Closed,
+    /// The file of trusted authorities cannot be read. Retry after the owner repaired it.
+    #[error("cannot read the certificates that are trusted: write their file as `ca_file`")]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The service's certificate cannot be verified; nothing was sent. Retry.
+    #[error(
+        "no connection to {peer} can be trusted: is the clock right, and does `ca_file` hold its \
+         authority"
+    )]
+    Untrusted {
+        /// The service.
+        peer: &'static str,
+    },
+    /// The service does not know the printer, or not for this account. Retry slowly.
+    #[error("{peer} does not know the printer: is it in this account, and is `printer` right")]
+    NoPrinter {
+        /// The service.
+        peer: &'static str,
+    },
+    /// The service was asked too often, by whatever programs of the account. Retry, later and later.
+    #[error("{peer} was asked too often: make `poll_seconds` longer, here or in other programs")]
+    Limited {
+        /// The service.
+        peer: &'static str,
+    },
     /// The program answers, its printer host does not yet. Retry.
     #[error("{peer} runs, but its printer host does not answer yet")]
     NotReady {
@@ -144,6 +174,7 @@ impl SourceError {
         match self {
             Self::KeyFile { path, .. }
             | Self::Folder { path, .. }
+            | Self::Authorities { path, .. }
             | Self::Port { path, .. }
             | Self::PortTaken { path } => {
                 format!("{} (`{}`)", chain(self), path.display())

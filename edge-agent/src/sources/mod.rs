@@ -11,6 +11,7 @@ pub mod find;
 pub mod formlabs;
 pub mod gcode;
 mod http;
+mod https;
 pub mod mark;
 pub mod marlin;
 pub mod moonraker;
@@ -60,7 +61,7 @@ pub enum SourceKind {
     PrusaLink,
     /// An Ultimaker 3 or of the S line.
     Ultimaker,
-    /// A Formlabs printer through `PreFormServer`.
+    /// A Formlabs printer through `PreFormServer` or the maker's cloud.
     Formlabs,
     /// A folder of sliced files.
     Gcode,

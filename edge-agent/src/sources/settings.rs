@@ -14,7 +14,7 @@ use url::{Host, Url};
 pub use super::bambu::settings::BambuSettings;
 pub use super::duet::settings::DuetSettings;
 use super::error::SourceError;
-pub use super::formlabs::settings::FormlabsSettings;
+pub use super::formlabs::settings::{FormlabsSettings, PreFormSettings};
 pub use super::gcode::settings::GcodeSettings;
 pub use super::marlin::settings::MarlinSettings;
 pub use super::moonraker::settings::{MoonrakerRoles, MoonrakerSettings};
@@ -39,7 +39,7 @@ pub enum SourceSettings {
     PrusaLink(PrusaLinkSettings),
     /// An Ultimaker 3 or of the S line.
     Ultimaker(UltimakerSettings),
-    /// A Formlabs printer through `PreFormServer`.
+    /// A Formlabs printer through `PreFormServer` or the maker's cloud.
     Formlabs(FormlabsSettings),
     /// A folder that a slicer writes to.
     Gcode(GcodeSettings),
@@ -59,7 +59,12 @@ impl SourceSettings {
             Self::Moonraker(own) => (SourceKind::Moonraker, Box::new(moonraker::Reader::new(own))),
             Self::PrusaLink(own) => (SourceKind::PrusaLink, Box::new(prusalink::Reader::new(own))),
             Self::Ultimaker(own) => (SourceKind::Ultimaker, Box::new(ultimaker::Reader::new(own))),
-            Self::Formlabs(own) => (SourceKind::Formlabs, Box::new(formlabs::Reader::new(own))),
+            Self::Formlabs(FormlabsSettings::PreForm(own)) => {
+                (SourceKind::Formlabs, Box::new(formlabs::Reader::new(own)))
+            }
+            Self::Formlabs(FormlabsSettings::Dashboard(own)) => {
+                (SourceKind::Formlabs, Box::new(formlabs::dashboard::Reader::new(*own)))
+            }
             Self::Gcode(own) => (SourceKind::Gcode, Box::new(gcode::watch::Reader::new(own))),
             Self::Marlin(own) => (SourceKind::Marlin, Box::new(marlin::Reader::new(own))),
             Self::Duet(own) => (SourceKind::Duet, Box::new(duet::Reader::new(own))),
@@ -106,6 +111,18 @@ pub enum SettingsError {
     /// `device` is no id of a Formlabs printer. Report and exit.
     #[error("`device` is not an id as PreFormServer lists it, such as `Form4-CapableGecko`")]
     Device,
+    /// Both ways to a Formlabs printer are given, or none. Report and exit.
+    #[error("give `url` and `device` of PreFormServer, or the table `dashboard`")]
+    OneWay,
+    /// `printer` is no serial number. Report and exit.
+    #[error("`printer` is not a serial number as the Dashboard lists it")]
+    Printer,
+    /// `client_id` cannot be one. Report and exit.
+    #[error("`client_id` is empty or has characters that none has")]
+    Client,
+    /// `url` is no address of a service. Report and exit.
+    #[error("`url` is not an address such as `https://api.formlabs.com/developer/v1`")]
+    Service,
     /// `url` is no address of a printer's broker. Report and exit.
     #[error("`url` is not an address such as `mqtts://192.168.1.20`")]
     Broker,

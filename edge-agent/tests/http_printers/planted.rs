@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use imprimatur_agent::reading::{Said, Sliced};
+use imprimatur_agent::sources::formlabs::dashboard::wire as dashboard;
 use imprimatur_agent::sources::formlabs::wire::Device;
 use imprimatur_agent::sources::mark::Mark;
 use imprimatur_agent::sources::prusalink::wire::{Job, Status};
@@ -21,6 +22,9 @@ const SECRETS: [&str; 16] = [
     "Acme", "bracket", "Jane", "Doe", "gcode", "/home", "CZPX", "b2a309ce", "ac3e00d1", "SECRET",
     "Gecko", "0d1e5ee0", "10.20.30", "265.3", TEXT, "987654",
 ];
+
+const DASHBOARD: [&str; 3] =
+    ["dashboard-form4-printing", "dashboard-fuse1-printing", "dashboard-form4-idle"];
 
 /// Replaces every leaf whose key is not read, and adds one field to each object.
 fn plant(value: &mut Value, key: &str, read: &[&str]) {
@@ -170,6 +174,25 @@ fn formlabs_readings_hold_no_id_address_tank_or_cartridge() {
     }
 }
 
+#[test]
+fn dashboard_readings_hold_no_name_person_picture_serial_or_layer() {
+    let read = [
+        "status",
+        "elapsed_duration_ms",
+        "estimated_duration_ms",
+        "volume_ml",
+        "layer_thickness_mm",
+    ];
+    for name in DASHBOARD {
+        for body in twice(&format!("formlabs/SYNTHETIC-{name}.json"), &read) {
+            let printer = dashboard::Printer::parse(&body).unwrap();
+            clean(&printer);
+            let shown = printer.run().map_or_else(dashboard::idle, dashboard::Run::snapshot);
+            clean(&said(&shown));
+        }
+    }
+}
+
 /// The control: a parser that keeps all it gets is found out on the same bytes, each time.
 #[test]
 fn a_parser_that_leaks_is_found_out() {
@@ -181,6 +204,8 @@ fn a_parser_that_leaks_is_found_out() {
         "ultimaker/SYNTHETIC-history.json",
         "formlabs/SYNTHETIC-form4-printing.json",
         "formlabs/SYNTHETIC-fuse1-printing.json",
+        "formlabs/SYNTHETIC-dashboard-form4-printing.json",
+        "formlabs/SYNTHETIC-dashboard-fuse1-printing.json",
     ] {
         for body in twice(path, &[]) {
             let leaks: Value = serde_json::from_slice(&body).unwrap();

@@ -29,12 +29,21 @@ fn unusable_settings_are_refused_with_a_reason() {
     refuses(&ultimaker("material = \"PLA\""), "missing field `url`");
 
     let formlabs = |rest: &str| format!("kind = \"formlabs\"\nurl = \"http://a:44388\"\n{rest}");
-    refuses(&formlabs(""), "missing field `device`");
+    refuses(&formlabs(""), "`url` and `device` of PreFormServer, or the table `dashboard`");
     let long = "x".repeat(65);
     for device in ["", "a/../scene", "Form 4", "a?b", long.as_str()] {
         refuses(&formlabs(&format!("device = \"{device}\"")), "`device` is not an id");
     }
     refuses(&formlabs("device = \"Form4-A\"\npoll_seconds = 61"), "1 to 60 seconds");
+    let client = "[dashboard]\nclient_id = \"c\"\nclient_secret_file = \"f\"";
+    let dashboard = |rest: &str| format!("kind = \"formlabs\"\n{client}\n{rest}");
+    refuses(&dashboard(""), "missing field `printer`");
+    refuses(&dashboard("printer = \"a/../o\""), "`printer` is not a serial number");
+    refuses(&dashboard("printer = \"A\"\nurl = \"http://a\""), "`https://api.formlabs.com");
+    refuses(&dashboard("printer = \"A\"\nurl = \"https://u:p@a\""), "only host, port and path");
+    refuses(&dashboard("printer = \"A\"\nclient_secret = \"s\""), "unknown field");
+    refuses(&format!("poll_seconds = 601\n{}", dashboard("printer = \"A\"")), "1 to 600 seconds");
+    refuses(&formlabs(&format!("{client}\nprinter = \"A\"")), "or the table `dashboard`");
 }
 
 #[test]
@@ -42,6 +51,8 @@ fn a_key_and_a_device_are_never_shown() {
     for toml in [
         "kind = \"prusalink\"\nurl = \"http://10.0.0.7\"\napi_key = \"SECRETKEY\"",
         "kind = \"formlabs\"\nurl = \"http://127.0.0.1:44388\"\ndevice = \"SECRETKEY\"",
+        "kind = \"formlabs\"\n[dashboard]\nprinter = \"SECRETKEY\"\nclient_id = \"SECRETKEY\"\n\
+         client_secret_file = \"f\"",
     ] {
         let text = format!("{:?}", settings(toml).unwrap());
         assert!(!text.contains("SECRETKEY"), "{text}");

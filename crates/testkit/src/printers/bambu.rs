@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::openssl::{openssl, run};
 use crate::peers::{PeerError, free_port, installed, make_folder, not_ready, spawn, write};
 use crate::process::Guarded;
 use crate::{ports, wait};
@@ -89,7 +90,7 @@ impl PlayedBambu {
     /// # Errors
     /// When OpenSSL cannot read it.
     pub fn certificate_sha256(&self) -> Result<String, PeerError> {
-        let mut command = Command::new(openssl()?);
+        let mut command = openssl()?;
         command.args(["x509", "-outform", "DER", "-in"]).arg(self.folder.join("cert.pem"));
         Ok(hex::encode(Sha256::digest(run("openssl", command)?)))
     }
@@ -99,7 +100,7 @@ impl PlayedBambu {
     /// # Errors
     /// As [`PlayedBambu::start`].
     pub async fn new_certificate(&mut self) -> Result<(), PeerError> {
-        let mut command = Command::new(openssl()?);
+        let mut command = openssl()?;
         command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj"]);
         command.arg(format!("/CN={}", self.serial));
         command.arg("-keyout").arg(self.folder.join("key.pem"));
@@ -188,20 +189,6 @@ fn configuration(folder: &Path, [outer, own]: [u16; 2]) -> String {
         path("cert.pem"),
         path("key.pem")
     )
-}
-
-fn openssl() -> Result<PathBuf, PeerError> {
-    installed("openssl", &["/usr/bin/openssl"])
-}
-
-/// Runs a program to its end; gives what it wrote.
-fn run(what: &str, mut command: Command) -> Result<Vec<u8>, PeerError> {
-    let output = command.output().map_err(|source| PeerError::run(what, source))?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(PeerError::Failed { what: what.to_owned(), log })
 }
 
 /// The printer's side: keeps what clients write, over restarts of the broker.

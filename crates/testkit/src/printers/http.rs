@@ -1,21 +1,25 @@
 //! A small HTTP server that answers by a function, misbehaves when told, and counts.
 //!
-//! HTTP/1.1 with kept connections, or one answer a connection as old servers do. Bodies of requests
-//! are not read: who asks a printer here sends none.
+//! HTTP/1.1 with kept connections, or one answer a connection as old servers do; over TLS where the
+//! real one uses it.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 use crate::ports;
 
 /// A head that is longer is no request of a reader.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// So is a longer body.
+const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -24,6 +28,10 @@ pub struct Request {
     pub line: String,
     /// The header `X-Api-Key`.
     pub key: Option<String>,
+    /// The token of the header `Authorization`.
+    pub bearer: Option<String>,
+    /// What was sent along.
+    pub body: String,
     /// When it was read.
     pub at: Instant,
 }
@@ -73,6 +81,7 @@ pub struct HttpPrinter {
     port: u16,
     keeps: Keeps,
     answer: Answer,
+    tls: Option<TlsAcceptor>,
     seen: Arc<Mutex<Seen>>,
     task: Option<JoinHandle<()>>,
 }
@@ -123,15 +132,32 @@ impl HttpPrinter {
         keeps: Keeps,
         answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Self> {
+        Self::start_over(keeps, Arc::new(answer), None).await
+    }
+
+    pub(super) async fn start_tls(
+        keeps: Keeps,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+        tls: TlsAcceptor,
+    ) -> io::Result<Self> {
+        Self::start_over(keeps, Arc::new(answer), Some(tls)).await
+    }
+
+    async fn start_over(
+        keeps: Keeps,
+        answer: Answer,
+        tls: Option<TlsAcceptor>,
+    ) -> io::Result<Self> {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let mut server = Self { port: 0, keeps, answer: Arc::new(answer), seen, task: None };
+        let mut server = Self { port: 0, keeps, answer, tls, seen, task: None };
         server.listen(ports::loopback(0)).await?;
         Ok(server)
     }
 
     /// The base address, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// Behaves so from the next request on.
@@ -177,11 +203,12 @@ impl HttpPrinter {
         let listener = TcpListener::bind(at).await?;
         self.port = listener.local_addr()?.port();
         let (keeps, answer, seen) = (self.keeps, Arc::clone(&self.answer), Arc::clone(&self.seen));
+        let tls = self.tls.clone();
         self.task = Some(tokio::spawn(async move {
             // Dropped with the task, and the connections with it.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
+                let (answer, seen, tls) = (Arc::clone(&answer), Arc::clone(&seen), tls.clone());
                 connections.spawn(async move {
                     count(&seen, |seen| {
                         seen.connections += 1;
@@ -189,7 +216,13 @@ impl HttpPrinter {
                         seen.open_max = seen.open_max.max(seen.open);
                     });
                     // A peer that goes away is no failure of the server.
-                    drop(serve(stream, keeps, &answer, &seen).await);
+                    drop(match tls {
+                        None => serve(stream, keeps, &answer, &seen).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, keeps, &answer, &seen).await,
+                            Err(refused) => Err(refused),
+                        },
+                    });
                     count(&seen, |seen| seen.open = seen.open.saturating_sub(1));
                 });
             }
@@ -215,15 +248,20 @@ fn count<T>(seen: &Mutex<Seen>, look: impl FnOnce(&mut Seen) -> T) -> T {
 }
 
 async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     keeps: Keeps,
     answer: &Answer,
     seen: &Mutex<Seen>,
 ) -> io::Result<()> {
     while let Some(head) = read_head(&mut stream).await? {
+        let mut body = vec![0; content_length(&head)];
+        stream.read_exact(&mut body).await?;
         let request = Request {
             line: head.lines().next().unwrap_or_default().replace(" HTTP/1.1", ""),
             key: header(&head, "x-api-key"),
+            bearer: header(&head, "authorization")
+                .and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned)),
+            body: String::from_utf8_lossy(&body).into_owned(),
             at: Instant::now(),
         };
         let behaviour = count(seen, |seen| {
@@ -252,7 +290,7 @@ async fn serve(
 }
 
 /// Up to the empty line; `None` when the peer ended the connection.
-async fn read_head(stream: &mut TcpStream) -> io::Result<Option<String>> {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<String>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() > HEAD_BYTES_MAX {
@@ -265,6 +303,11 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<Option<String>> {
         }
     }
     Ok(Some(String::from_utf8_lossy(&head).into_owned()))
+}
+
+fn content_length(head: &str) -> usize {
+    let length = header(head, "content-length").and_then(|length| length.parse().ok());
+    length.unwrap_or(0).min(BODY_BYTES_MAX)
 }
 
 fn header(head: &str, name: &str) -> Option<String> {

@@ -1,8 +1,10 @@
-//! Formlabs: one printer through the interface of `PreFormServer`, which the owner runs beside it.
+//! Formlabs: one printer through the interface of `PreFormServer`, which the owner runs beside it, or,
+//! for owners who chose it, through the maker's cloud ([`dashboard`]).
 //!
-//! Only `GET /devices/ID/` is ever sent, without a key; scenes, which are the models, logins and the
+//! Of `PreFormServer` only `GET /devices/ID/` is ever sent, without a key; scenes, which are the models, logins and the
 //! search for printers are never asked for.
 
+pub mod dashboard;
 pub mod settings;
 pub mod wire;
 
@@ -14,7 +16,7 @@ use self::wire::Device;
 use super::error::SourceError;
 use super::http::Http;
 use super::polled::Polled;
-use super::settings::{Address, FormlabsSettings};
+use super::settings::{Address, PreFormSettings};
 use super::snapshot::Watch;
 use crate::reading::Said;
 
@@ -27,7 +29,7 @@ const REMEDY: &str = "give the address of PreFormServer itself, without a gate b
 /// Reads one printer.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    settings: FormlabsSettings,
+    settings: PreFormSettings,
     watch: Watch,
 }
 
@@ -62,7 +64,7 @@ impl Polled for Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(settings: FormlabsSettings) -> Self {
+    pub(crate) fn new(settings: PreFormSettings) -> Self {
         let watch = Watch::new(settings.material);
         Self { settings, watch }
     }

@@ -34,7 +34,7 @@ pub struct Device {
 /// the same maker's web interface, and any other word says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
-enum State {
+pub(super) enum State {
     Idle,
     Printing,
     Paused,
@@ -47,7 +47,7 @@ enum State {
 /// The family that the code of a resin stands for.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(from = "String")]
-struct Resin(Option<MaterialFamily>);
+pub(super) struct Resin(Option<MaterialFamily>);
 
 /// Whether a powder is loaded.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -57,7 +57,7 @@ struct Powder(bool);
 /// The mark of a print; none while the id is empty.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(from = "String")]
-struct Guid(Option<Mark>);
+pub(super) struct Guid(Option<Mark>);
 
 impl Device {
     /// Reads an answer; `None` when it is not one.
@@ -74,17 +74,8 @@ impl Device {
     pub fn snapshot(&self) -> Snapshot {
         let failed = self.status == State::Error;
         Snapshot {
-            activity: match self.status {
-                State::Idle => Activity::Idle,
-                State::Printing => Activity::Printing,
-                // Why it waits is not told.
-                State::Paused => Activity::Paused { by_run_out: false },
-                State::Finished => Activity::Ended(Outcome::Done),
-                State::Aborted => Activity::Ended(Outcome::StoppedByUser),
-                State::Error => Activity::Closed { by_error: true },
-                State::Unlisted => Activity::Unknown,
-            },
-            job: self.printing_guid.and_then(|guid| guid.0).map(Mark::number),
+            activity: self.status.activity(),
+            job: self.printing_guid.and_then(Guid::mark).map(Mark::number),
             fault: failed.then_some(FaultFamily::Other),
             plan: (self.status == State::Printing).then(|| self.plan()).flatten(),
             ..Snapshot::default()
@@ -93,15 +84,49 @@ impl Device {
 
     /// What the print plans: what remains when its beginning is seen is the whole of it.
     fn plan(&self) -> Option<Sliced> {
-        let remaining = self.estimated_print_time_remaining_ms;
-        let known = remaining.filter(|left| *left > 0.0 && *left <= MILLISECONDS_MAX)?;
-        Some(Sliced { seconds: Some(known / 1000.0), family: self.family(), ..Sliced::default() })
+        let seconds = believed(self.estimated_print_time_remaining_ms)?;
+        Some(Sliced { seconds: Some(seconds), family: self.family(), ..Sliced::default() })
     }
 
     fn family(&self) -> Option<MaterialFamily> {
         let powder = self.printer_material_code.is_some_and(|powder| powder.0);
         let resin = self.tank_material_code.and_then(|resin| resin.0);
         resin.or(powder.then_some(MaterialFamily::Powder))
+    }
+}
+
+/// Seconds of a count of milliseconds, where it can be that of a print.
+pub(super) fn believed(milliseconds: Option<f64>) -> Option<f64> {
+    milliseconds.filter(|all| *all > 0.0 && *all <= MILLISECONDS_MAX).map(|all| all / 1000.0)
+}
+
+impl State {
+    /// What it says of prints.
+    pub(super) fn activity(self) -> Activity {
+        match self {
+            Self::Idle => Activity::Idle,
+            Self::Printing => Activity::Printing,
+            // Why it waits is not told.
+            Self::Paused => Activity::Paused { by_run_out: false },
+            Self::Finished => Activity::Ended(Outcome::Done),
+            Self::Aborted => Activity::Ended(Outcome::StoppedByUser),
+            Self::Error => Activity::Closed { by_error: true },
+            Self::Unlisted => Activity::Unknown,
+        }
+    }
+}
+
+impl Resin {
+    /// The family; `None` for a code that is not one of the maker's.
+    pub(super) fn family(self) -> Option<MaterialFamily> {
+        self.0
+    }
+}
+
+impl Guid {
+    /// The mark of the print that it names.
+    pub(super) fn mark(self) -> Option<Mark> {
+        self.0
     }
 }
 
