@@ -75,13 +75,7 @@ async fn counts_of_all_agents_and_of_the_collector_agree_to_the_unit() {
     .unwrap();
     before.end().await;
     let after = Uplinks::start(&agents, &settings);
-    wait::until(SOON * 2, "a batch that is sent again", async || {
-        let frames = batches(&rig);
-        let different: BTreeSet<_> = frames.iter().map(|message| &message.payload).collect();
-        if different.len() < frames.len() { Ok(()) } else { Err(frames.len()) }
-    })
-    .await
-    .unwrap();
+    sent_again(&rig).await;
     rig.collector().signal(Signal::CONT).unwrap();
     wait::until(DRAINED, "nothing that waits", async || {
         let waiting: u64 = agents.iter().map(|agent| agent.show().unwrap().batches_waiting).sum();
@@ -139,6 +133,17 @@ fn batches(rig: &Rig) -> Vec<Published> {
     let mut messages = published(&rig.agents, Direction::ToServer);
     messages.retain(|message| message.topic.ends_with("/batch"));
     messages
+}
+
+/// Waits until a batch was on the wire twice.
+async fn sent_again(rig: &Rig) {
+    wait::until(SOON * 2, "a batch that is sent again", async || {
+        let frames = batches(rig);
+        let different: BTreeSet<_> = frames.iter().map(|message| &message.payload).collect();
+        if different.len() < frames.len() { Ok(()) } else { Err(frames.len()) }
+    })
+    .await
+    .unwrap();
 }
 
 /// Waits until the collector has an outcome for each of so many frames: what was sent twice may
