@@ -123,6 +123,9 @@ pub struct SourceLine {
     pub address: String,
     /// How it does.
     pub state: String,
+    /// What its owner should change although it can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 /// What the agent answers.
@@ -251,5 +254,6 @@ pub fn source_line(status: &SourceStatus) -> SourceLine {
         }
         SourceState::Stopped => "stopped".to_owned(),
     };
-    SourceLine { kind: status.kind, address: status.address.clone(), state }
+    let advice = status.advice.map(str::to_owned);
+    SourceLine { kind: status.kind, address: status.address.clone(), state, advice }
 }

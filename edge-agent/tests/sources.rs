@@ -94,7 +94,7 @@ fn octoprint_events_are_read() {
 
 #[test]
 fn octoprint_is_told_what_not_to_send_before_it_is_told_who_listens() {
-    let login = Login { name: "labstatus".to_owned(), session: "token".to_owned() };
+    let login = Login::parse(br#"{"name": "labstatus", "session": "token"}"#).unwrap();
     let [first, second] = greeting(&login);
     let first: Value = serde_json::from_str(&first).unwrap();
     assert_eq!(first["subscribe"]["state"], json!(false));
@@ -156,6 +156,32 @@ fn octoprint_that_lost_its_printer_ends_the_print() {
         matches!(said.as_slice(), [Said::Ended(ended)] if ended.outcome == Outcome::HostLost),
         "{said:?}"
     );
+}
+
+#[test]
+fn octoprint_key_that_can_do_more_than_read_is_known_by_its_permissions() {
+    let login = |needs: Value| {
+        let answer = json!({ "name": "n", "session": "s", "apikey": "SECRET", "needs": needs });
+        Login::parse(answer.to_string().as_bytes()).unwrap().may_do_more()
+    };
+    assert!(!login(json!({ "role": ["status"] })));
+    assert!(!login(json!({})), "what is not said is not known");
+    assert!(login(json!({ "role": ["status", "files_list"], "group": ["readonly"] })));
+    assert!(login(json!({ "role": ["admin"] })));
+    assert!(login(json!({ "role": ["a_permission_of_a_plugin"] })));
+}
+
+#[test]
+fn a_print_that_waits_at_the_first_look_waits_without_a_start() {
+    let paused = Said::Paused { by_run_out: false };
+    let mut session = OctoPrintSession::new(None);
+    let printer = Printer::parse(br#"{"state": {"flags": {"paused": true}}}"#).unwrap();
+    let job = JobAnswer::parse(&fixture("octoprint/job-paused.json")).unwrap();
+    let said = session.on_poll(Some(&printer), &job);
+    assert_eq!(said[..2], [Said::AlreadyRunning, paused.clone()], "{said:?}");
+    let mut session = MoonrakerSession::new(None, 2);
+    let said = told(&mut session, "moonraker/objects-paused.json", 1);
+    assert_eq!(said[..2], [Said::AlreadyRunning, paused], "{said:?}");
 }
 
 // Moonraker: what is read.

@@ -116,8 +116,10 @@ fn as_text(to: &mut impl Write, lines: &[Line]) -> io::Result<()> {
         if let Some(name) = &line.name {
             write!(to, "{:<16} ", name.to_string())?;
         }
-        let sources =
-            line.sources.iter().map(|source| format!("{} {}", source.kind.name(), source.address));
+        let sources = line.sources.iter().map(|source| {
+            let advice = source.advice.as_ref().map(|advice| format!(" (WARNING: {advice})"));
+            format!("{} {}{}", source.kind.name(), source.address, advice.unwrap_or_default())
+        });
         let sources = sources.collect::<Vec<_>>().join(", ");
         let sources = if sources.is_empty() { "no source" } else { sources.as_str() };
         write!(to, "{sources}; {}", line.standing.words())?;

@@ -115,6 +115,9 @@ pub(super) fn reply(to: &mut impl Write, reply: &Reply) -> io::Result<()> {
         Reply::Sources(lines) => {
             for line in lines {
                 writeln!(to, "{:<10} {:<32} {}", line.kind.name(), line.address, line.state)?;
+                if let Some(advice) = &line.advice {
+                    writeln!(to, "{:<10} WARNING: {advice}", "")?;
+                }
             }
             Ok(())
         }

@@ -99,6 +99,8 @@ pub struct SourceStatus {
     pub address: String,
     /// How it does.
     pub state: SourceState,
+    /// What its owner should change although it can be read.
+    pub advice: Option<&'static str>,
 }
 
 /// State of a source.
@@ -170,8 +172,12 @@ impl Source {
     pub fn new(settings: SourceSettings, now: NowFn) -> Self {
         let (kind, reader) = settings.reader();
         let address = reader.address();
-        let (status, _) =
-            watch::channel(SourceStatus { kind, address, state: SourceState::Starting });
+        let (status, _) = watch::channel(SourceStatus {
+            kind,
+            address,
+            state: SourceState::Starting,
+            advice: None,
+        });
         Self { reader, now, status }
     }
 
@@ -245,6 +251,18 @@ impl Link {
     /// Notes that a source without a printer can be read.
     pub(crate) fn readable(&mut self) {
         self.set(SourceState::Connected);
+    }
+
+    /// Notes what the owner should change; says it once in the log.
+    pub(crate) fn advise(&self, advice: Option<&'static str>) {
+        let told = self.status.send_if_modified(|status| {
+            let changed = status.advice != advice;
+            status.advice = advice;
+            changed
+        });
+        if told && let Some(advice) = advice {
+            tracing::warn!("a printer is read, but {advice}");
+        }
     }
 
     async fn offline(&mut self) -> Result<(), SourceError> {

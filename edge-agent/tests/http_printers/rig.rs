@@ -83,6 +83,17 @@ impl Running {
         }
     }
 
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        self.status.borrow().advice
+    }
+
+    /// Waits until the owner is advised, and gives what is said.
+    pub(crate) async fn is_advised(&mut self, limit: Duration) -> &'static str {
+        let advised = self.status.wait_for(|status| status.advice.is_some());
+        let status = tokio::time::timeout(limit, advised).await.expect("advice").unwrap();
+        status.advice.unwrap()
+    }
+
     pub(crate) fn state(&self) -> SourceState {
         self.status.borrow().state.clone()
     }

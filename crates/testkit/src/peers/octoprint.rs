@@ -177,6 +177,23 @@ impl OctoPrint {
         .map_err(|waited| not_ready(waited, &self.log_text()))
     }
 
+    /// Gives the account with the single right `STATUS` another key; the old one is refused from now on.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn renew_status_key(&self) -> Result<String, PeerError> {
+        let answer = self.api.post("/api/access/users/labstatus/apikey", &json!({})).await?;
+        Ok(at(&answer, "/apikey").as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Ends the server with SIGKILL, as a power cut would.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub async fn kill(self) -> Result<ExitStatus, PeerError> {
+        self.process.kill().await.map_err(|source| run_error("octoprint", source))
+    }
+
     /// Ends the server with SIGTERM.
     ///
     /// # Errors

@@ -163,12 +163,7 @@ impl Session {
                 }
                 match self.phase {
                     Phase::Active { paused: was } if was != paused => {
-                        let by_run_out = self.status.material_there == Some(false);
-                        step.said.push(if paused {
-                            Said::Paused { by_run_out }
-                        } else {
-                            Said::Resumed
-                        });
+                        step.said.push(if paused { self.pause() } else { Said::Resumed });
                     }
                     Phase::Active { .. } => {}
                     Phase::Unseen | Phase::Idle => {
@@ -180,6 +175,9 @@ impl Session {
                             Said::Started
                         });
                         step.said.extend(self.loaded());
+                        if paused {
+                            step.said.push(self.pause());
+                        }
                         step.ask = Some(Call::CurrentFile);
                     }
                 }
@@ -197,6 +195,10 @@ impl Session {
             PrintState::Standby => step.said.extend(self.end(Outcome::HostLost, false)),
             PrintState::Unnamed => {}
         }
+    }
+
+    fn pause(&self) -> Said {
+        Said::Paused { by_run_out: self.status.material_there == Some(false) }
     }
 
     fn only(&mut self, act: fn(&mut Self) -> Vec<Said>) -> Step {

@@ -35,6 +35,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(90);
 /// What to do about a refused key.
 const REMEDY: &str = "make a key of an account with the single permission STATUS";
 
+/// What to do about a key that is taken and could do harm in other hands.
+const ADVICE: &str = "its key can do more than read: \
+    make a key of an account with the single permission STATUS";
+
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Reads one `OctoPrint`.
@@ -103,7 +107,7 @@ impl Reader {
         link.connected(ReadingSource::Octoprint).await?;
         link.tell(said).await?;
         if connection.socket.is_none() && Instant::now() >= connection.socket_due {
-            self.open(connection).await?;
+            self.open(connection, link).await?;
         }
         Ok(())
     }
@@ -128,8 +132,8 @@ impl Reader {
 
     /// Opens the push socket; without it the polled state has to do, so that only a refusal of the
     /// key is an error here.
-    async fn open(&mut self, connection: &mut Connection) -> Result<(), SourceError> {
-        match self.try_open(connection).await {
+    async fn open(&mut self, connection: &mut Connection, link: &Link) -> Result<(), SourceError> {
+        match self.try_open(connection, link).await {
             Ok(socket) => {
                 connection.socket = Some(socket);
                 connection.heard = Instant::now();
@@ -146,7 +150,7 @@ impl Reader {
         }
     }
 
-    async fn try_open(&self, connection: &Connection) -> Result<Socket, SourceError> {
+    async fn try_open(&self, connection: &Connection, link: &Link) -> Result<Socket, SourceError> {
         let address = &self.settings.address;
         let passive = serde_json::json!({ "passive": true });
         let login = match connection.http.post(address.http("api/login"), &passive).await? {
@@ -155,6 +159,7 @@ impl Reader {
             }
             Answer::Conflict => return Err(SourceError::Malformed { peer: PEER }),
         };
+        link.advise(login.may_do_more().then_some(ADVICE));
         let mut socket = http::socket(&address.socket("sockjs/websocket")).await?;
         for text in greeting(&login) {
             socket.send(Message::text(text)).await.map_err(|_closed| SourceError::Closed)?;

@@ -175,15 +175,18 @@ impl Session {
                 self.phase = Phase::Idle;
                 Vec::new()
             }
-            Activity::Printing => {
-                self.phase = Phase::Active { paused: false, announced: false };
-                vec![Said::AlreadyRunning]
-            }
-            Activity::Paused => {
-                self.phase = Phase::Active { paused: true, announced: false };
-                vec![Said::AlreadyRunning]
-            }
+            Activity::Printing | Activity::Paused => self.already_running(activity),
         }
+    }
+
+    /// A print runs or waits whose start nobody saw.
+    fn already_running(&mut self, activity: Activity) -> Vec<Said> {
+        let mut said = vec![Said::AlreadyRunning];
+        self.phase = Phase::Active { paused: false, announced: false };
+        if activity == Activity::Paused {
+            said.extend(self.set_paused(true));
+        }
+        said
     }
 
     /// Takes the polled state as it is.
@@ -209,9 +212,7 @@ impl Session {
                 let mut said = self.end(Outcome::Unspecified, None);
                 self.seconds = 0.0;
                 self.plan_told = false;
-                let paused = activity == Activity::Paused;
-                self.phase = Phase::Active { paused, announced: false };
-                said.push(Said::AlreadyRunning);
+                said.extend(self.already_running(activity));
                 said
             }
             (Phase::Active { .. }, Activity::Printing) => self.set_paused(false),

@@ -107,6 +107,26 @@ pub struct Login {
     pub name: String,
     /// Session token.
     pub session: String,
+    /// What the account may do; absent where another version does not say.
+    #[serde(default)]
+    needs: Needs,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Needs {
+    role: Vec<Role>,
+}
+
+/// A permission, as far as it matters which.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    /// The only one that the agent needs.
+    Status,
+    /// Any other.
+    #[serde(other)]
+    Further,
 }
 
 /// A message of the push socket. `history`, `current`, `plugin`, `timelapse` have no place.
@@ -301,6 +321,11 @@ impl Login {
     /// Reads an answer; `None` when it is not one, as for a key without a session.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         first(bytes)
+    }
+
+    /// Whether the account is seen to have more permissions than `STATUS`.
+    pub fn may_do_more(&self) -> bool {
+        self.needs.role.contains(&Role::Further)
     }
 }
 
