@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use imprimatur_agent::catalogue;
-use imprimatur_agent::reading::{Heater, Heaters, Reading, Said, Sliced, UnixSeconds};
+use imprimatur_agent::reading::{Ended, Heater, Heaters, Reading, Said, Sliced, UnixSeconds};
 use imprimatur_agent::sources::moonraker::session::{Obstacle, Session as MoonrakerSession};
 use imprimatur_agent::sources::moonraker::wire::{Call, Frame};
 use imprimatur_agent::sources::octoprint::greeting;
@@ -268,6 +268,150 @@ fn moonraker_metadata_gives_numbers_and_no_name() {
         ..Sliced::default()
     };
     assert_eq!(step.said, [Said::Sliced(expected)]);
+}
+
+/// What a session says and asks on a message.
+fn step(session: &mut MoonrakerSession, message: &[u8]) -> (Vec<Said>, Option<String>) {
+    let step = session.on_frame(Frame::parse(message, &roles()), UnixSeconds(2));
+    (step.said, step.ask.map(|call| call.to_text(&roles())))
+}
+
+/// The history's answer with one job.
+fn history(job: &str, status: &str) -> Vec<u8> {
+    let numbers =
+        json!({ "print_duration": 30.5, "filament_used": 90.98, "filename": "Acme.gcode" });
+    let mut job = json!({ "job_id": job, "status": status });
+    job.as_object_mut().unwrap().extend(numbers.as_object().unwrap().clone());
+    json!({ "id": 8, "result": { "count": 1, "jobs": [job] } }).to_string().into_bytes()
+}
+
+/// A session that saw a print begin, knows it as job `000001`, and lost its connection in it.
+fn away_in_a_print() -> MoonrakerSession {
+    let mut session = MoonrakerSession::new(None, 2);
+    session.connected();
+    told(&mut session, "moonraker/objects-complete.json", 1);
+    let said = told(&mut session, "moonraker/objects-printing.json", 2);
+    assert!(said.contains(&Said::Started), "{said:?}");
+    step(&mut session, &answer("moonraker/objects-printing.json", 6));
+    let (_, asked) = step(&mut session, &answer("moonraker/metadata.json", 7));
+    let asked: Value = serde_json::from_str(&asked.unwrap()).unwrap();
+    assert_eq!(asked["method"], "server.history.list");
+    assert_eq!(asked["params"], json!({ "limit": 1, "order": "desc" }));
+    assert_eq!(step(&mut session, &history("000001", "in_progress")), (vec![], None));
+    session.connected();
+    session
+}
+
+/// Comes back to a state, is answered by the history, and gives what was said then.
+#[track_caller]
+fn back(state: &str, history: &[u8]) -> Vec<Said> {
+    let mut session = away_in_a_print();
+    let (said, asked) = step(&mut session, &answer(state, 5));
+    assert_eq!(said, [], "the state waits for the history");
+    assert!(asked.unwrap().contains("server.history.list"));
+    let (said, _) = step(&mut session, history);
+    said.into_iter().filter(|said| !matches!(said, Said::Heaters(_) | Said::Laser(_))).collect()
+}
+
+fn ended(outcome: Outcome, seconds: f64, amount: f64) -> Said {
+    let (seconds, amount) = (Some(seconds), Some(amount));
+    Said::Ended(Ended { outcome, seconds, amount, phase: None })
+}
+
+const PRINTING: &str = "moonraker/objects-printing.json";
+
+#[test]
+fn moonraker_history_tells_how_a_print_ended_while_nobody_listened() {
+    // Recorded: the print before is complete, and another one runs.
+    let said = back(PRINTING, &answer("moonraker/history-list.json", 8));
+    let amount = 90.778_13 * 0.27 / 90.98;
+    assert_eq!(said, [ended(Outcome::Done, 49.230_548_557_000_02, amount), Said::AlreadyRunning]);
+    // Recorded: the controller was shut down, and nothing runs any more.
+    let shutdown = answer("moonraker/history-after-shutdown.json", 8);
+    let amount = 28.740_45 * 0.27 / 90.98;
+    let end = ended(Outcome::Fault, 10.304_847_622_000_125, amount);
+    let fault = Said::Fault(FaultFamily::Other);
+    assert_eq!(back("moonraker/objects-complete.json", &shutdown), [fault.clone(), end.clone()]);
+    // The host is down still: that is the same fault, told once.
+    assert_eq!(back("moonraker/objects-emergencystop-midprint.json", &shutdown), [fault, end]);
+
+    for (word, outcome) in [
+        ("completed", Outcome::Done),
+        ("cancelled", Outcome::StoppedByUser),
+        ("klippy_disconnect", Outcome::HostLost),
+    ] {
+        let said = back(PRINTING, &history("000001", word));
+        assert_eq!(said, [ended(outcome, 30.5, 0.27), Said::AlreadyRunning], "{word}");
+        // The state's own word for the same end is no second end.
+        let said = back("moonraker/objects-complete.json", &history("000001", word));
+        assert_eq!(said, [ended(outcome, 30.5, 0.27)], "{word}");
+    }
+}
+
+#[test]
+fn moonraker_history_that_tells_nothing_leaves_the_state_alone() {
+    let absent = json!({ "id": 8, "error": { "code": -32601, "message": "Method not found" } });
+    let absent = absent.to_string().into_bytes();
+    let empty = json!({ "id": 8, "result": { "count": 0, "jobs": [] } }).to_string().into_bytes();
+    let odd = json!({ "id": 8, "result": { "jobs": [{ "job_id": [1] }, 7, null] } });
+    let odd = odd.to_string().into_bytes();
+    for told in [
+        history("000001", "in_progress"),
+        history("000001", "server_exit"),
+        history("000001", "interrupted"),
+        history("000001", "a word of another version"),
+        history("000009", "completed"),
+        absent,
+        empty,
+        odd,
+    ] {
+        let text = String::from_utf8_lossy(&told).into_owned();
+        assert_eq!(back(PRINTING, &told), [], "{text}");
+        let said = back("moonraker/objects-complete.json", &told);
+        assert!(
+            matches!(said.as_slice(), [Said::Ended(end)] if end.outcome == Outcome::Done),
+            "{said:?} {text}"
+        );
+    }
+    // Without an answer the state is taken after some ticks, and changes until then are kept.
+    let mut session = away_in_a_print();
+    step(&mut session, &answer(PRINTING, 5));
+    let cancelled = json!({ "method": "notify_status_update",
+        "params": [{ "print_stats": { "state": "cancelled" } }, 1.0] });
+    assert_eq!(step(&mut session, cancelled.to_string().as_bytes()), (vec![], None));
+    let ticks = (3..20).flat_map(|at| session.on_tick(UnixSeconds(at)).said);
+    let ends: Vec<_> = ticks.filter(|said| matches!(said, Said::Ended(_))).collect();
+    assert!(
+        matches!(ends.as_slice(), [Said::Ended(end)] if end.outcome == Outcome::StoppedByUser),
+        "{ends:?}"
+    );
+}
+
+#[test]
+fn moonraker_history_is_not_asked_of_a_print_that_nobody_saw_begin() {
+    let mut session = MoonrakerSession::new(None, 2);
+    session.connected();
+    told(&mut session, PRINTING, 1);
+    step(&mut session, &answer(PRINTING, 6));
+    assert_eq!(step(&mut session, &answer("moonraker/metadata.json", 7)).1, None);
+    session.connected();
+    assert_eq!(step(&mut session, &answer(PRINTING, 5)).1, None);
+}
+
+#[test]
+fn moonraker_history_holds_no_name_time_or_number_of_a_job() {
+    let read = ["status", "print_duration", "filament_used", "id"];
+    for path in ["moonraker/history-list.json", "moonraker/history-after-shutdown.json"] {
+        let mut value: Value = serde_json::from_slice(&answer(path, 8)).unwrap();
+        plant(&mut value, "", &read);
+        let mut session = away_in_a_print();
+        step(&mut session, &answer(PRINTING, 5));
+        let frame = Frame::parse(value.to_string().as_bytes(), &roles());
+        nothing_planted(&frame);
+        assert!(!format!("{frame:?}").contains("00000"), "{frame:?}");
+        nothing_planted(&session.on_frame(frame, UnixSeconds(3)));
+        nothing_planted(&session);
+    }
 }
 
 #[test]
@@ -770,6 +914,7 @@ async fn moonraker_is_read_and_only_asked_what_is_listed() {
         "printer.objects.subscribe",
         "printer.objects.query",
         "server.files.metadata",
+        "server.history.list",
     ];
     for text in server.await.unwrap() {
         let method = serde_json::from_str::<Value>(&text).unwrap()["method"].clone();

@@ -209,6 +209,14 @@ impl Moonraker {
         self.act("/printer/emergency_stop").await
     }
 
+    /// Starts host and controller anew, as after a shutdown; the host forgets its print.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn firmware_restart(&self) -> Result<(), PeerError> {
+        self.act("/printer/firmware_restart").await
+    }
+
     /// Takes the micro-controller away, as an unplugged cable would; the host notices within 8 s.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! every notification that it does not name. Moonraker knows no least account: what keeps the key
 //! harmless is that [`wire::Call`] has no call that acts.
 
+pub mod history;
 pub mod session;
 pub mod settings;
 pub mod wire;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use self::session::{Obstacle, Session};
+use self::session::{Obstacle, Session, Step};
 use self::wire::{Call, Frame};
 use super::error::SourceError;
 use super::settings::MoonrakerSettings;
@@ -75,7 +76,8 @@ impl Read for Reader {
                         subscribe_due = None;
                         self.say(&mut socket, &Call::Subscribe).await?;
                     }
-                    link.tell(self.session.on_tick(link.now())).await?;
+                    let step = self.session.on_tick(link.now());
+                    self.follow(&mut socket, step, link).await?;
                 }
                 Some(Some(Ok(Message::Text(text)))) => {
                     heard = Instant::now();
@@ -118,11 +120,23 @@ impl Reader {
         if told {
             link.connected(ReadingSource::Moonraker).await?;
         }
+        let obstacle = step.obstacle;
+        self.follow(socket, step, link).await?;
+        Ok(obstacle)
+    }
+
+    /// Tells and asks what follows from a message.
+    async fn follow(
+        &self,
+        socket: &mut Socket,
+        step: Step,
+        link: &Link,
+    ) -> Result<(), SourceError> {
         link.tell(step.said).await?;
-        if let Some(call) = step.ask {
-            self.say(socket, &call).await?;
+        match step.ask {
+            Some(call) => self.say(socket, &call).await,
+            None => Ok(()),
         }
-        Ok(step.obstacle)
     }
 
     async fn say(&self, socket: &mut Socket, call: &Call) -> Result<(), SourceError> {

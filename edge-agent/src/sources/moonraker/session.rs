@@ -3,8 +3,11 @@
 //! The host's state goes before the print's: after an emergency stop or a lost controller the print
 //! still says `paused`, and only the host says `shutdown`. Pure: no connection, no clock.
 
+mod gap;
+
 use imprimatur_proto::telemetry::v1::{FaultFamily, MaterialFamily, Outcome};
 
+use self::gap::{Held, InHistory};
 use super::wire::{
     Answer, Call, CallId, Frame, HeaterChange, HostState, Metadata, PrintState, Status,
 };
@@ -53,6 +56,9 @@ enum Phase {
 pub struct Session {
     phase: Phase,
     status: Status,
+    job: InHistory,
+    was_away: bool,
+    held: Option<Held>,
     plan: Metadata,
     material: Option<MaterialFamily>,
     host_down: bool,
@@ -68,6 +74,9 @@ impl Session {
         Self {
             phase: Phase::Unseen,
             status: Status::default(),
+            job: InHistory::NotAsked,
+            was_away: false,
+            held: None,
             plan: Metadata::default(),
             material,
             host_down: false,
@@ -81,13 +90,18 @@ impl Session {
     pub fn connected(&mut self) {
         self.heaters_told = None;
         self.laser_told = None;
+        self.was_away = true;
+        self.held = None;
     }
 
     /// Takes a message.
     pub fn on_frame(&mut self, frame: Frame, at: UnixSeconds) -> Step {
         match frame {
             Frame::Answer(id, answer) => self.on_answer(id, answer, at),
-            Frame::Update(change) => self.on_status(&change, at),
+            Frame::Update(change) => match self.hold(change) {
+                Some(change) => self.on_status(&change, at),
+                None => Step::default(),
+            },
             Frame::HostReady => {
                 let said = self.host_up();
                 Step { said, ask: Some(Call::Subscribe), obstacle: None }
@@ -99,8 +113,12 @@ impl Session {
     }
 
     /// Time passes without a message.
-    pub fn on_tick(&mut self, at: UnixSeconds) -> Vec<Said> {
-        if self.host_down { Vec::new() } else { self.measured(at) }
+    pub fn on_tick(&mut self, at: UnixSeconds) -> Step {
+        if let Some(step) = self.still_held(at) {
+            return step;
+        }
+        let said = if self.host_down { Vec::new() } else { self.measured(at) };
+        Step { said, ..Step::default() }
     }
 
     fn on_answer(&mut self, id: CallId, answer: Answer, at: UnixSeconds) -> Step {
@@ -114,14 +132,23 @@ impl Session {
             (CallId::Identify | CallId::Subscribe, Answer::Failed(_)) => {
                 Step { obstacle: Some(Obstacle::HostAway), ..Step::default() }
             }
-            (CallId::Subscribe, Answer::Status(status)) => self.on_status(&status, at),
+            (CallId::Subscribe, Answer::Status(status)) => self.on_complete(status, at),
             (CallId::CurrentFile, Answer::File(Some(name))) if self.is_active() => {
                 Step { ask: Some(Call::Metadata(name)), ..Step::default() }
             }
-            (CallId::Metadata, Answer::Metadata(plan)) if self.is_active() => {
-                self.plan = plan;
-                Step { said: vec![Said::Sliced(self.plan.sliced)], ..Step::default() }
+            (CallId::CurrentFile, _) => Step { ask: self.which_job(), ..Step::default() },
+            (CallId::Metadata, answer) => {
+                let said = match answer {
+                    Answer::Metadata(plan) if self.is_active() => {
+                        self.plan = plan;
+                        vec![Said::Sliced(self.plan.sliced)]
+                    }
+                    _ => Vec::new(),
+                };
+                Step { said, ask: self.which_job(), ..Step::default() }
             }
+            (CallId::History, Answer::History(jobs)) => self.on_history(&jobs, at),
+            (CallId::History, _) => self.on_history(&[], at),
             _ => Step::default(),
         }
     }
@@ -159,7 +186,7 @@ impl Session {
                         .is_some_and(|(old, new)| new + COUNT_JITTER < old);
                 if count_began_anew {
                     // An end was missed: the print that runs now has no known start.
-                    step.said.extend(self.end(Outcome::Unspecified, false));
+                    step.said.extend(self.end(Outcome::Unspecified, None, None));
                 }
                 match self.phase {
                     Phase::Active { paused: was } if was != paused => {
@@ -168,6 +195,8 @@ impl Session {
                     Phase::Active { .. } => {}
                     Phase::Unseen | Phase::Idle => {
                         let unknown_start = first_look || count_began_anew;
+                        self.job =
+                            if unknown_start { InHistory::NotAsked } else { InHistory::Wanted };
                         self.plan = Metadata::default();
                         step.said.push(if unknown_start {
                             Said::AlreadyRunning
@@ -183,16 +212,16 @@ impl Session {
                 }
                 self.phase = Phase::Active { paused };
             }
-            PrintState::Complete => step.said.extend(self.end(Outcome::Done, true)),
-            PrintState::Cancelled => step.said.extend(self.end(Outcome::StoppedByUser, true)),
+            PrintState::Complete => step.said.extend(self.end_counted(Outcome::Done)),
+            PrintState::Cancelled => step.said.extend(self.end_counted(Outcome::StoppedByUser)),
             PrintState::Error => {
                 if self.is_active() {
                     step.said.push(Said::Fault(FaultFamily::Other));
                 }
-                step.said.extend(self.end(Outcome::Fault, true));
+                step.said.extend(self.end_counted(Outcome::Fault));
             }
             // The host forgot the print: it was restarted meanwhile.
-            PrintState::Standby => step.said.extend(self.end(Outcome::HostLost, false)),
+            PrintState::Standby => step.said.extend(self.end(Outcome::HostLost, None, None)),
             PrintState::Unnamed => {}
         }
     }
@@ -221,24 +250,34 @@ impl Session {
             return Vec::new();
         }
         let mut said = vec![Said::Fault(FaultFamily::Other)];
-        said.extend(self.end(Outcome::Fault, true));
+        said.extend(self.end_counted(Outcome::Fault));
         said
     }
 
     /// The host program ended.
     fn host_gone(&mut self) -> Vec<Said> {
         self.host_down = true;
-        self.end(Outcome::HostLost, true).into_iter().collect()
+        self.end_counted(Outcome::HostLost).into_iter().collect()
     }
 
-    /// Ends the print, once; `counted` when the counters still are this print's.
-    fn end(&mut self, outcome: Outcome, counted: bool) -> Option<Said> {
+    /// Ends the print, once, while the counters still are this print's.
+    fn end_counted(&mut self, outcome: Outcome) -> Option<Said> {
+        self.end(outcome, self.status.seconds, self.status.filament_mm)
+    }
+
+    /// Ends the print, once, with its own seconds and millimetres.
+    fn end(
+        &mut self,
+        outcome: Outcome,
+        seconds: Option<f64>,
+        filament_mm: Option<f64>,
+    ) -> Option<Said> {
         let was = std::mem::replace(&mut self.phase, Phase::Idle);
+        self.job = InHistory::NotAsked;
         if !matches!(was, Phase::Active { .. }) {
             return None;
         }
-        let seconds = self.status.seconds.filter(|_| counted);
-        let amount = self.used().filter(|_| counted);
+        let amount = self.grams(filament_mm);
         Some(Said::Ended(Ended { outcome, seconds, amount, phase: None }))
     }
 
@@ -248,11 +287,10 @@ impl Session {
             .map(|family| Said::Sliced(Sliced { family: Some(family), ..Sliced::default() }))
     }
 
-    /// Grams used, from millimetres used and what the file says of both.
-    fn used(&self) -> Option<f64> {
-        let used = self.status.filament_mm?;
+    /// Grams of so many millimetres, by what the file says of both.
+    fn grams(&self, filament_mm: Option<f64>) -> Option<f64> {
         let (grams, planned) = self.plan.sliced.amount.zip(self.plan.filament_mm)?;
-        Some(used * grams / planned)
+        Some(filament_mm? * grams / planned)
     }
 
     fn is_active(&self) -> bool {

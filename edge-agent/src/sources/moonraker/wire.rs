@@ -9,6 +9,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::history::Job;
 use crate::catalogue;
 use crate::reading::Sliced;
 use crate::sources::settings::{MoonrakerRoles, Secret};
@@ -24,6 +25,11 @@ pub enum Call {
     CurrentFile,
     /// Asks for the numbers of a file.
     Metadata(FileName),
+    /// Asks how the newest jobs ended.
+    History {
+        /// How many.
+        jobs: u32,
+    },
 }
 
 /// Numbers of the calls, by which answers are told apart.
@@ -37,6 +43,8 @@ pub enum CallId {
     CurrentFile,
     /// [`Call::Metadata`].
     Metadata,
+    /// [`Call::History`].
+    History,
 }
 
 /// The name of a file on its way back to Moonraker; never shown, never kept.
@@ -70,6 +78,8 @@ pub enum Answer {
     File(Option<FileName>),
     /// The numbers of a file.
     Metadata(Metadata),
+    /// Jobs, the newest first.
+    History(Vec<Job>),
     /// An error; the code alone, since the text holds paths.
     Failed(i64),
 }
@@ -184,6 +194,9 @@ impl Call {
             Self::Metadata(name) => {
                 (CallId::Metadata, "server.files.metadata", json!({ "filename": name.0 }))
             }
+            Self::History { jobs } => {
+                (CallId::History, "server.history.list", json!({ "limit": jobs, "order": "desc" }))
+            }
         };
         json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": id.number() })
             .to_string()
@@ -197,11 +210,12 @@ impl CallId {
             Self::Subscribe => 5,
             Self::CurrentFile => 6,
             Self::Metadata => 7,
+            Self::History => 8,
         }
     }
 
     fn of(number: u64) -> Option<Self> {
-        [Self::Identify, Self::Subscribe, Self::CurrentFile, Self::Metadata]
+        [Self::Identify, Self::Subscribe, Self::CurrentFile, Self::Metadata, Self::History]
             .into_iter()
             .find(|id| id.number() == number)
     }
@@ -250,6 +264,7 @@ impl Frame {
                     .map(|name| FileName(name.to_owned())),
             ),
             CallId::Metadata => Answer::Metadata(metadata(result)),
+            CallId::History => Answer::History(jobs(result)),
         };
         Self::Answer(id, answer)
     }
@@ -320,6 +335,12 @@ fn status(objects: &Value, roles: &MoonrakerRoles) -> Status {
             .and_then(|object| field(object, "filament_detected"))
             .and_then(Value::as_bool),
     }
+}
+
+/// Takes what is known of a job out of each; one that is not of the form is left out.
+fn jobs(result: &Value) -> Vec<Job> {
+    let all = result.get("jobs").and_then(Value::as_array).into_iter().flatten();
+    all.filter_map(|job| Job::deserialize(job).ok()).collect()
 }
 
 /// Takes the wanted numbers out of a file's metadata.
