@@ -23,9 +23,9 @@ pub struct Device {
     #[serde(default)]
     estimated_print_time_remaining_ms: Option<f64>,
     #[serde(default)]
-    tank_material_code: Option<Resin>,
+    tank_material_code: Option<Material>,
     #[serde(default)]
-    printer_material_code: Option<Powder>,
+    printer_material_code: Option<Material>,
     #[serde(default)]
     printing_guid: Option<Guid>,
 }
@@ -44,15 +44,10 @@ pub(super) enum State {
     Unlisted,
 }
 
-/// The family that the code of a resin stands for.
+/// The family that a code stands for.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(from = "String")]
-pub(super) struct Resin(Option<MaterialFamily>);
-
-/// Whether a powder is loaded.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(from = "String")]
-struct Powder(bool);
+pub(super) struct Material(Option<MaterialFamily>);
 
 /// The mark of a print; none while the id is empty.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -89,9 +84,8 @@ impl Device {
     }
 
     fn family(&self) -> Option<MaterialFamily> {
-        let powder = self.printer_material_code.is_some_and(|powder| powder.0);
-        let resin = self.tank_material_code.and_then(|resin| resin.0);
-        resin.or(powder.then_some(MaterialFamily::Powder))
+        let of = |code: Option<Material>| code.and_then(Material::family);
+        of(self.tank_material_code).or_else(|| of(self.printer_material_code))
     }
 }
 
@@ -116,7 +110,7 @@ impl State {
     }
 }
 
-impl Resin {
+impl Material {
     /// The family; `None` for a code that is not one of the maker's.
     pub(super) fn family(self) -> Option<MaterialFamily> {
         self.0
@@ -145,23 +139,22 @@ impl From<String> for State {
     }
 }
 
-/// Codes are `FL`, two letters for the line, and the version: general purpose and draft are standard;
-/// tough, durable, rigid and professional are made to bear; all others are for one purpose.
-impl From<String> for Resin {
+/// Codes of powders are `FLP` and a number. Those of resins are `FL`, two letters for the line, and the
+/// version: general purpose and draft are standard; tough, durable, rigid and professional are made to
+/// bear; all others are for one purpose.
+impl From<String> for Material {
     fn from(code: String) -> Self {
         let code = code.trim().to_ascii_uppercase();
+        let number = code.strip_prefix("FLP").and_then(|rest| rest.bytes().next());
         Self(match code.get(..4) {
+            Some(_) if number.is_some_and(|byte| byte.is_ascii_digit()) => {
+                Some(MaterialFamily::Powder)
+            }
             Some("FLGP" | "FLDR") => Some(MaterialFamily::ResinStandard),
             Some("FLTO" | "FLDU" | "FLRG" | "FLPR") => Some(MaterialFamily::ResinTough),
             Some(line) if line.starts_with("FL") => Some(MaterialFamily::ResinSpecial),
             _ => None,
         })
-    }
-}
-
-impl From<String> for Powder {
-    fn from(code: String) -> Self {
-        Self(code.trim().to_ascii_uppercase().starts_with("FLP"))
     }
 }
 

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use imprimatur_proto::telemetry::v1::{FaultFamily, MaterialFamily};
+use imprimatur_proto::telemetry::v1::FaultFamily;
 use serde::Deserialize;
 
 use crate::reading::Sliced;
-use crate::sources::formlabs::wire::{Guid, Resin, State, believed};
+use crate::sources::formlabs::wire::{Guid, Material, State, believed};
 use crate::sources::mark::Mark;
 use crate::sources::settings::Secret;
 use crate::sources::snapshot::{Activity, Snapshot};
@@ -60,11 +60,6 @@ pub struct Run {
     #[serde(default)]
     elapsed_duration_ms: Option<f64>,
 }
-
-/// The family that the code of a resin or powder stands for.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(from = "String")]
-struct Material(Option<MaterialFamily>);
 
 /// Reads a token and how long it may be used; `None` when the answer is not one.
 pub fn token(bytes: &[u8]) -> Option<(Secret, Duration)> {
@@ -117,7 +112,7 @@ impl Run {
         Sliced {
             seconds: believed(self.estimated_duration_ms),
             amount: self.volume_ml.filter(positive),
-            family: self.material.and_then(|material| material.0),
+            family: self.material.and_then(Material::family),
             layer_height: self.layer_thickness_mm.filter(positive),
             ..Sliced::default()
         }
@@ -127,16 +122,4 @@ impl Run {
 /// What no print shows.
 pub fn idle() -> Snapshot {
     Snapshot { activity: Activity::Idle, ..Snapshot::default() }
-}
-
-/// Powders are `FLP` and a number; all other codes are those of resins.
-impl From<String> for Material {
-    fn from(code: String) -> Self {
-        let upper = code.trim().to_ascii_uppercase();
-        let number = upper.strip_prefix("FLP").and_then(|rest| rest.bytes().next());
-        if number.is_some_and(|byte| byte.is_ascii_digit()) {
-            return Self(Some(MaterialFamily::Powder));
-        }
-        Self(Resin::from(code).family())
-    }
 }
