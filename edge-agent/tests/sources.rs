@@ -20,7 +20,7 @@ use imprimatur_agent::sources::octoprint::session::Session as OctoPrintSession;
 use imprimatur_agent::sources::octoprint::wire::{
     Activity, EVENTS, FaultCode, JobAnswer, Login, Printer, Push, push,
 };
-use imprimatur_agent::sources::settings::MoonrakerRoles;
+use imprimatur_agent::sources::moonraker::settings::MoonrakerRoles;
 use imprimatur_agent::sources::{Source, SourceSettings, SourceState, gcode};
 use imprimatur_proto::telemetry::v1::{AdhesionAid, FaultFamily, MaterialFamily, Outcome};
 use serde_json::{Value, json};

@@ -6,9 +6,9 @@ use imprimatur_proto::telemetry::v1::ReadingSource;
 
 use super::error::SourceError;
 use super::http::Http;
+use super::link::{Link, Read};
 use super::settings::{Address, KeySource};
 use super::snapshot::Watch;
-use super::{Link, Read};
 use crate::reading::Said;
 
 /// A peer that is looked at over HTTP.

@@ -17,11 +17,11 @@ use imprimatur_proto::telemetry::v1::ReadingSource;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use self::mqtt::{KEEP_ALIVE_SECONDS, Mqtt, PEER};
+use self::settings::BambuSettings;
 use self::wire::{Known, NotAReport};
 use super::error::SourceError;
-use super::settings::BambuSettings;
+use super::link::{Link, Read};
 use super::snapshot::Watch;
-use super::{Link, Read};
 
 /// Least time between two wishes for a full report.
 const ASK_ALL_MIN: Duration = Duration::from_mins(5);

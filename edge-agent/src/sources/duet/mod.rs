@@ -12,11 +12,12 @@ use std::time::Duration;
 use imprimatur_proto::telemetry::v1::{Outcome, ReadingSource};
 use serde::Deserialize;
 
+use self::settings::DuetSettings;
 use self::wire::{Connected, Heat, Job, Loaded, State};
 use super::error::SourceError;
 use super::http::Http;
 use super::polled::Polled;
-use super::settings::{Address, DuetSettings};
+use super::settings::Address;
 use super::snapshot::{Activity, Snapshot, Watch};
 use crate::reading::Said;
 

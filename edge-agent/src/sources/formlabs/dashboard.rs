@@ -16,10 +16,10 @@ use self::wire::{Printer, Run};
 use crate::reading::Said;
 use crate::sources::error::SourceError;
 use crate::sources::https::{Connection, Https};
+use crate::sources::link::{Link, Read};
 use crate::sources::mark::Mark;
 use crate::sources::settings::Secret;
 use crate::sources::snapshot::Watch;
-use crate::sources::{Link, Read};
 
 /// Name in messages.
 const PEER: &str = "the Formlabs Dashboard";

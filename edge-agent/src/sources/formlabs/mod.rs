@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use imprimatur_proto::telemetry::v1::ReadingSource;
 
+use self::settings::PreFormSettings;
 use self::wire::Device;
 use super::error::SourceError;
 use super::http::Http;
 use super::polled::Polled;
-use super::settings::{Address, PreFormSettings};
+use super::settings::Address;
 use super::snapshot::Watch;
 use crate::reading::Said;
 

@@ -10,8 +10,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::reading::{Said, Sliced};
 use crate::sources::error::SourceError;
-use crate::sources::settings::GcodeSettings;
-use crate::sources::{Link, Read};
+use crate::sources::gcode::settings::GcodeSettings;
+use crate::sources::link::{Link, Read};
 
 /// Files of a folder that are looked at. A folder with more is an archive, not an output folder.
 const FILES_MAX: usize = 10_000;

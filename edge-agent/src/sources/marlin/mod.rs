@@ -14,10 +14,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use self::port::Port;
 pub(crate) use self::port::is_held;
 use self::session::Session;
+use self::settings::MarlinSettings;
 use self::wire::Lines;
 use super::error::SourceError;
-use super::settings::MarlinSettings;
-use super::{Link, Read};
+use super::link::{Link, Read};
 
 /// Looks without an intelligible line after which the port is said to be silent.
 const LOOKS_SILENT: u32 = 10;

@@ -19,10 +19,11 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use self::session::{Obstacle, Session, Step};
+use self::settings::MoonrakerSettings;
 use self::wire::{Call, Frame};
 use super::error::SourceError;
-use super::settings::MoonrakerSettings;
-use super::{Link, Read, http};
+use super::http;
+use super::link::{Link, Read};
 
 /// Name in messages.
 const PEER: &str = "Moonraker";

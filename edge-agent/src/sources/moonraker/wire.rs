@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use super::history::Job;
 use crate::catalogue;
 use crate::reading::Sliced;
-use crate::sources::settings::{MoonrakerRoles, Secret};
+use crate::sources::moonraker::settings::MoonrakerRoles;
+use crate::sources::settings::Secret;
 
 /// Everything that the agent can say to Moonraker.
 #[derive(Debug)]

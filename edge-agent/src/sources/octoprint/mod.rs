@@ -19,11 +19,11 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use self::session::Session;
+use self::settings::OctoPrintSettings;
 use self::wire::{EVENTS, JobAnswer, Login, Printer, Push};
 use super::error::SourceError;
 use super::http::{self, Answer, Http};
-use super::settings::OctoPrintSettings;
-use super::{Link, Read, WAIT_MAX, WAIT_MIN};
+use super::link::{Link, Read, WAIT_MAX, WAIT_MIN};
 use crate::reading::Said;
 
 /// Name in messages.

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use imprimatur_proto::telemetry::v1::ReadingSource;
 
+use self::settings::PrusaLinkSettings;
 use self::wire::{Job, Status};
 use super::error::SourceError;
 use super::http::Http;
 use super::mark::Mark;
 use super::polled::Polled;
-use super::settings::{Address, KeySource, PrusaLinkSettings};
+use super::settings::{Address, KeySource};
 use super::snapshot::Watch;
 use crate::reading::{Said, Sliced};
 

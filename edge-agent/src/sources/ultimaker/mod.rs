@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use imprimatur_proto::telemetry::v1::ReadingSource;
 
+use self::settings::UltimakerSettings;
 use self::wire::{Past, PrintJob, Printer};
 use super::error::SourceError;
 use super::http::Http;
 use super::mark::Mark;
 use super::polled::Polled;
-use super::settings::{Address, UltimakerSettings};
+use super::settings::Address;
 use super::snapshot::Watch;
 use crate::reading::Said;
 
