@@ -11,10 +11,10 @@ use imprimatur_agent::accumulate::{Accumulator, FaultLog, Finished, FinishedDay,
 use imprimatur_agent::catalogue::Technology;
 use imprimatur_agent::reading::{Ended, Heater, Heaters, Reading, Said, Sliced, UnixSeconds};
 use imprimatur_agent::sources::moonraker::session::Session as MoonrakerSession;
+use imprimatur_agent::sources::moonraker::settings::MoonrakerRoles;
 use imprimatur_agent::sources::moonraker::wire::Frame;
 use imprimatur_agent::sources::octoprint::session::Session as OctoPrintSession;
 use imprimatur_agent::sources::octoprint::wire::{JobAnswer, Printer, push};
-use imprimatur_agent::sources::moonraker::settings::MoonrakerRoles;
 use imprimatur_proto::capacity::PRINTS_A_DAY;
 use imprimatur_proto::telemetry::v1::{
     DayReport, Excursion, FaultFamily, FaultHistory, InfillClass, MaterialFamily, NozzleClass,

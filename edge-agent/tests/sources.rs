@@ -14,13 +14,13 @@ use futures::{SinkExt, StreamExt};
 use imprimatur_agent::catalogue;
 use imprimatur_agent::reading::{Ended, Heater, Heaters, Reading, Said, Sliced, UnixSeconds};
 use imprimatur_agent::sources::moonraker::session::{Obstacle, Session as MoonrakerSession};
+use imprimatur_agent::sources::moonraker::settings::MoonrakerRoles;
 use imprimatur_agent::sources::moonraker::wire::{Call, Frame};
 use imprimatur_agent::sources::octoprint::greeting;
 use imprimatur_agent::sources::octoprint::session::Session as OctoPrintSession;
 use imprimatur_agent::sources::octoprint::wire::{
     Activity, EVENTS, FaultCode, JobAnswer, Login, Printer, Push, push,
 };
-use imprimatur_agent::sources::moonraker::settings::MoonrakerRoles;
 use imprimatur_agent::sources::{Source, SourceSettings, SourceState, gcode};
 use imprimatur_proto::telemetry::v1::{AdhesionAid, FaultFamily, MaterialFamily, Outcome};
 use serde_json::{Value, json};

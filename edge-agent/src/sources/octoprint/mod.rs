@@ -2,7 +2,9 @@
 //!
 //! The socket is told not to send states **before** it is told who listens: `OctoPrint` sends the
 //! last 300 terminal lines, moves included, to an account that may only read the status, and
-//! nothing but this order stops it. The parser drops those messages as well.
+//! nothing but this order stops it. The parser drops those messages as well. `OctoPrint` (1.11.8) keeps each
+//! terminal line for a socket that takes no states until that socket ends, so each socket ends after a while:
+//! a day's print would fill a small host's memory.
 
 pub mod session;
 pub mod settings;
@@ -32,6 +34,10 @@ const PEER: &str = "OctoPrint";
 /// `OctoPrint` sends a heartbeat by itself; a socket that is silent for so long is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
+/// How long a push socket stays before the next takes its place. At 100 lines a second, each kept there and back,
+/// `OctoPrint` then holds some 7 MB for it; a new socket costs it a login and a greeting.
+const SOCKET_LIFE: Duration = Duration::from_mins(5);
+
 /// What to do about a refused key.
 const REMEDY: &str = "make a key of an account with the single permission STATUS";
 
@@ -46,12 +52,15 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub(crate) struct Reader {
     settings: OctoPrintSettings,
     session: Session,
+    socket_life: Duration,
 }
 
 /// One connection to it.
 struct Connection {
     http: Http,
     socket: Option<Socket>,
+    /// When the socket was opened.
+    opened: Instant,
     /// When the socket said something last.
     heard: Instant,
     socket_due: Instant,
@@ -67,6 +76,7 @@ impl Read for Reader {
         let mut connection = Connection {
             http: Http::new(PEER, REMEDY, Some(self.settings.key.read().await?))?,
             socket: None,
+            opened: Instant::now(),
             heard: Instant::now(),
             socket_due: Instant::now(),
             socket_backoff: Backoff::new(WAIT_MIN, WAIT_MAX),
@@ -94,10 +104,10 @@ impl Read for Reader {
 impl Reader {
     pub(crate) fn new(settings: OctoPrintSettings) -> Self {
         let session = Session::new(settings.material);
-        Self { settings, session }
+        Self { settings, session, socket_life: SOCKET_LIFE }
     }
 
-    /// Polls; opens the socket when it is due.
+    /// Polls; opens the socket when it is due, also in the place of an old one.
     async fn tick(
         &mut self,
         connection: &mut Connection,
@@ -106,6 +116,11 @@ impl Reader {
         let said = self.poll(connection).await?;
         link.connected(ReadingSource::Octoprint).await?;
         link.tell(said).await?;
+        if connection.socket.is_some() && connection.opened.elapsed() >= self.socket_life {
+            connection.socket = None;
+            connection.socket_due = Instant::now();
+            self.session.socket_closed();
+        }
         if connection.socket.is_none() && Instant::now() >= connection.socket_due {
             self.open(connection, link).await?;
         }
@@ -137,6 +152,7 @@ impl Reader {
             Ok(socket) => {
                 connection.socket = Some(socket);
                 connection.heard = Instant::now();
+                connection.opened = connection.heard;
                 connection.socket_backoff.reset();
                 self.session.socket_opened();
                 Ok(())
@@ -200,7 +216,93 @@ pub fn greeting(login: &Login) -> [String; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, LazyLock};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::{mpsc, watch};
+
+    use super::super::{SourceKind, SourceState, SourceStatus};
     use super::*;
+    use crate::reading::UnixSeconds;
+
+    /// What a played `OctoPrint` saw: looks, push sockets, and those of them that ended.
+    #[derive(Default)]
+    struct Seen {
+        looks: AtomicUsize,
+        opened: AtomicUsize,
+        ended: AtomicUsize,
+    }
+
+    /// An `OctoPrint` that has no printer and says nothing on its push sockets.
+    async fn play(listener: TcpListener, seen: &'static Seen) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while matches!(stream.peek(&mut bytes).await, Ok(1..8)) {
+                    tokio::task::yield_now().await;
+                }
+                if bytes.starts_with(b"GET /soc") {
+                    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                    seen.opened.fetch_add(1, Ordering::SeqCst);
+                    while let Some(Ok(_)) = socket.next().await {}
+                    seen.ended.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+                while let Ok(length @ 1..) = stream.read(&mut bytes).await {
+                    let request = String::from_utf8_lossy(&bytes[..length]);
+                    let (status, body) = match request.split(' ').nth(1) {
+                        Some("/api/login") => ("200 OK", r#"{"name":"n","session":"s"}"#),
+                        Some("/api/job") => ("200 OK", "{}"),
+                        Some(_) if request.contains("\r\n\r\n") => ("409 Conflict", ""),
+                        // The rest of a request.
+                        _ => continue,
+                    };
+                    seen.looks.fetch_add(usize::from(status == "409 Conflict"), Ordering::SeqCst);
+                    let length = body.len();
+                    let text =
+                        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+                    stream.write_all(text.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    }
+
+    /// Reads a played `OctoPrint` with sockets of this life until `enough`.
+    async fn read(life: Duration, seen: &'static Seen, enough: impl Fn() -> bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(play(listener, seen));
+        let settings = format!("url = \"{url}\"\napi_key = \"k\"\npoll_seconds = 1");
+        let mut reader = Reader::new(toml::from_str(&settings).unwrap());
+        reader.socket_life = life;
+        let (out, _readings) = mpsc::channel(256);
+        let kind = SourceKind::OctoPrint;
+        let state = SourceState::Starting;
+        let status = SourceStatus { kind, address: url, state, advice: None };
+        let (status, _) = watch::channel(status);
+        let mut link = Link::new(out, Arc::new(|| UnixSeconds(0)), status);
+        let until = async {
+            while !enough() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            failed = reader.read(&mut link) => panic!("{failed:?}"),
+            done = tokio::time::timeout(Duration::from_mins(1), until) => done.unwrap(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_old_socket_ends_and_another_takes_its_place_and_a_young_one_stays() {
+        static OLD: LazyLock<Seen> = LazyLock::new(Seen::default);
+        static YOUNG: LazyLock<Seen> = LazyLock::new(Seen::default);
+        read(Duration::ZERO, &OLD, || OLD.ended.load(Ordering::SeqCst) >= 2).await;
+        assert!(OLD.opened.load(Ordering::SeqCst) >= 3);
+        read(SOCKET_LIFE, &YOUNG, || YOUNG.looks.load(Ordering::SeqCst) >= 4).await;
+        assert_eq!(YOUNG.opened.load(Ordering::SeqCst), 1);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_socket_ends_however_often_a_poll_interrupts_the_wait() {
@@ -217,6 +319,7 @@ mod tests {
         let mut connection = Connection {
             http: Http::new(PEER, REMEDY, None).unwrap(),
             socket: Some(socket),
+            opened: Instant::now(),
             // The silence is nearly long enough already.
             heard: Instant::now().checked_sub(nearly).unwrap(),
             socket_due: Instant::now(),
