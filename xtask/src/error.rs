@@ -30,6 +30,9 @@ pub(crate) enum TaskError {
     /// Something that the task needs is not installed. Type the command.
     #[error("{what} is missing; install it: {command}")]
     Missing { what: &'static str, command: String },
+    /// The agent that was built is not one to ship; the text says what to do.
+    #[error("`{}` is not shipped: {why}", path.display())]
+    NotShipped { path: PathBuf, why: String },
     /// A program that is measured did not do what it was started for. Its own log says why.
     #[error("{what}{}", if log.is_empty() { String::new() } else { format!("; it said:\n{log}") })]
     NotMeasured { what: String, log: String },

@@ -1,8 +1,8 @@
 //! What the agent costs beside vmagent, watched in one run: memory, processor, wakes, disk.
 //!
-//! All programs run at once, so that what else the machine does falls on each of them. The printer is
-//! a stand-in that answers as `OctoPrint` does at rest; vmagent reads a target of the same server at the
-//! same rate. The broker is a real Mosquitto without a collector behind it, so
+//! All programs run at once, so that what else the machine does falls on each of them. Printers are
+//! stand-ins that answer as `OctoPrint` does at rest; vmagent reads as many targets of the same
+//! servers at the same rate. The broker is a real Mosquitto without a collector behind it, so
 //! the agent's first consent stays unanswered and is said again at growing waits: more than rest, not
 //! less. Never decides a test: figures are this machine's.
 
@@ -19,7 +19,7 @@ use serde::Serialize;
 use self::peers::{Stage, Started};
 use self::seen::{Seen, Spent};
 use crate::error::TaskError;
-use crate::run;
+use crate::{agent, run};
 
 /// Between the start of all and the first look: stores are made, first questions are asked.
 const WARM_UP: Duration = Duration::from_secs(20);
@@ -32,6 +32,8 @@ const SEALED_WITHIN: Duration = Duration::from_mins(2);
 pub(crate) struct Options {
     /// How long everything is watched at rest.
     pub(crate) seconds: u32,
+    /// Numbers of printers, one run of each program for each.
+    pub(crate) printers: Vec<u32>,
     /// An agent that was built before.
     pub(crate) agent: Option<PathBuf>,
     /// Print JSON instead of a table.
@@ -42,6 +44,7 @@ pub(crate) struct Options {
 #[derive(Clone, Debug, Serialize)]
 struct Row {
     program: String,
+    printers: u32,
     binary_bytes: u64,
     resident_bytes: u64,
     /// Of these: memory of its own, which is not part of a file.
@@ -69,9 +72,16 @@ struct Report {
 
 /// Runs everything and prints the table.
 pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
-    let agent = options.agent.clone().map_or_else(built, Ok)?;
-    let stage = Stage::set(run::target().join("footprint"))?;
-    let mut started = [stage.agent(&agent)?, stage.vmagent()?];
+    let agent = options.agent.clone().map_or_else(agent::build, Ok)?;
+    let most = options.printers.iter().copied().max().unwrap_or(1);
+    let stage = Stage::set(run::target().join("footprint"), most)?;
+    let mut started = Vec::new();
+    for &printers in &options.printers {
+        started.push(stage.agent(&agent, printers)?);
+    }
+    for &printers in &options.printers {
+        started.push(stage.vmagent(printers)?);
+    }
     peers::pause(WARM_UP);
     let before = looks(&mut started)?;
     peers::pause(Duration::from_secs(u64::from(options.seconds)));
@@ -91,9 +101,10 @@ pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     let end = looks(&mut started)?;
     for ((row, last), first) in rows.iter_mut().zip(&end).zip(&before) {
         let spent = last.since(first);
+        let prints = f64::from(row.printers);
         let rest = row.disk_bytes_a_rest_hour / 3600.0 * spent.seconds;
         if let Some(bytes) = &mut row.disk_bytes_a_print {
-            *bytes = (float(spent.written) - rest).max(0.0);
+            *bytes = (float(spent.written) - rest).max(0.0) / prints;
         }
     }
     let report = Report { seconds: options.seconds, poll_seconds: peers::POLL_SECONDS, rows };
@@ -107,12 +118,6 @@ pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// Builds the agent for release, and says where it is.
-fn built() -> Result<PathBuf, TaskError> {
-    run::check(run::cargo().args(["build", "--release", "-p", "imprimatur-agent"]))?;
-    Ok(run::target().join("release/imprimatur-agent"))
-}
-
 fn looks(started: &mut [Started]) -> Result<Vec<Seen>, TaskError> {
     started.iter_mut().map(Started::look).collect()
 }
@@ -121,6 +126,7 @@ fn row(one: &Started, now: &Seen, spent: Spent) -> Row {
     let share = spent.processor.as_secs_f64() / spent.seconds;
     Row {
         program: one.name.clone(),
+        printers: one.printers,
         binary_bytes: one.binary_bytes,
         resident_bytes: now.resident,
         anonymous_bytes: now.anonymous,
@@ -139,7 +145,7 @@ fn float(count: u64) -> f64 {
 }
 
 /// Bytes in MiB.
-fn mebibytes(bytes: u64) -> f64 {
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
     float(bytes / 1024) / 1024.0
 }
 
@@ -147,11 +153,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<10}{:>12}{:>13}{:>12}{:>9}{:>9}{:>10}{:>11}{:>13}{:>13}",
+            "{:<10}{:>9}{:>12}{:>13}{:>12}{:>9}{:>9}{:>10}{:>11}{:>12}{:>11}",
             "program",
+            "printers",
             "binary MiB",
             "resident MiB",
-            "of it own",
+            "its own",
             "threads",
             "CPU %",
             "CPU s/h",
@@ -162,8 +169,9 @@ impl fmt::Display for Report {
         for row in &self.rows {
             writeln!(
                 f,
-                "{:<10}{:>12.1}{:>13.1}{:>12.1}{:>9}{:>9.3}{:>10.2}{:>11.0}{:>13.0}{:>13}",
+                "{:<10}{:>9}{:>12.1}{:>13.1}{:>12.1}{:>9}{:>9.3}{:>10.2}{:>11.0}{:>12.0}{:>11}",
                 row.program,
+                row.printers,
                 mebibytes(row.binary_bytes),
                 mebibytes(row.resident_bytes),
                 mebibytes(row.anonymous_bytes),
@@ -176,14 +184,18 @@ impl fmt::Display for Report {
                     .map_or_else(|| "-".to_owned(), |bytes| format!("{:.0}", bytes / 1024.0)),
             )?;
         }
-        let times = |of: fn(&Row) -> f64| match &*self.rows {
-            [own, other] => of(other) / of(own),
-            _ => f64::NAN,
+        // The agents come first, then as many of the other.
+        let (own, other) = self.rows.split_at(self.rows.len() / 2);
+        let times = |of: fn(&Row) -> f64| {
+            let pairs = own.iter().zip(other);
+            let told: Vec<_> =
+                pairs.map(|(own, other)| format!("{:.1}", of(other) / of(own))).collect();
+            told.join(" and ")
         };
         write!(
             f,
-            "vmagent / agent: resident {:.1}, own memory {:.1}, CPU {:.1}, wakes {:.1}\n\
-             Watched {} s at rest, printer and target read every {} s; hours are extrapolated.",
+            "vmagent / agent, row by row: resident {}, own memory {}, CPU {}, wakes {}\n\
+             Watched {} s at rest, each printer and target read every {} s; hours are extrapolated.",
             times(|row| float(row.resident_bytes)),
             times(|row| float(row.anonymous_bytes)),
             times(|row| row.processor_percent),
@@ -200,8 +212,9 @@ mod tests {
 
     #[test]
     fn ratios_are_the_other_program_over_the_agent() {
-        let row = |program: &str, resident_bytes, wakes_a_minute| Row {
+        let row = |program: &str, printers, resident_bytes, wakes_a_minute| Row {
             program: program.to_owned(),
+            printers,
             binary_bytes: 5 << 20,
             resident_bytes,
             anonymous_bytes: resident_bytes / 2,
@@ -212,10 +225,15 @@ mod tests {
             disk_bytes_a_rest_hour: 2048.0,
             disk_bytes_a_print: (program == "agent").then_some(40_960.0),
         };
-        let rows = vec![row("agent", 6 << 20, 400.0), row("vmagent", 30 << 20, 1200.0)];
+        let rows = vec![
+            row("agent", 1, 6 << 20, 400.0),
+            row("agent", 10, 10 << 20, 500.0),
+            row("vmagent", 1, 30 << 20, 1200.0),
+            row("vmagent", 10, 35 << 20, 3000.0),
+        ];
         let text = Report { seconds: 120, poll_seconds: 2, rows }.to_string();
-        assert!(text.contains("resident 5.0") && text.contains("wakes 3.0"), "{text}");
-        assert!(text.contains("Watched 120 s"), "{text}");
-        assert_eq!(text.lines().count(), 5, "{text}");
+        assert!(text.contains("resident 5.0 and 3.5"), "{text}");
+        assert!(text.contains("wakes 3.0 and 6.0") && text.contains("Watched 120 s"), "{text}");
+        assert_eq!(text.lines().count(), 7, "{text}");
     }
 }

@@ -1,7 +1,9 @@
-//! The project's own commands: `cargo xtask peers|test|faults|footprint|promises|tidy|buf|deny|ci`.
+//! The project's own commands: `cargo xtask peers|test|faults|agent|footprint|disturb|promises|tidy|buf|deny|ci`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that people read")]
 
+mod agent;
 mod ci;
+mod disturb;
 mod error;
 mod faults;
 mod footprint;
@@ -43,15 +45,34 @@ enum Task {
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
     },
-    /// Measure what the agent costs beside vmagent, at rest and through a simulated print of an hour.
+    /// Build the agent as it is shipped, and check it: static, stripped, at most 8 MiB, and it runs.
     ///
-    /// Builds the agent for release, which takes minutes; continuous integration does not.
+    /// Takes minutes, so continuous integration does not; a release does.
+    Agent,
+    /// Measure what the agent costs beside vmagent, at rest and through a simulated print of an hour.
     Footprint {
         /// How long everything is watched at rest, 10 to 86400 seconds.
         #[arg(long, value_name = "N", default_value = "120",
               value_parser = clap::value_parser!(u32).range(10..=86400))]
         seconds: u32,
-        /// An agent that was built before, instead of a release build.
+        /// Numbers of printers, 1 to 64: one agent and one vmagent for each.
+        #[arg(long, value_name = "N,..", default_value = "1,10", value_delimiter = ',',
+              value_parser = clap::value_parser!(u32).range(1..=64))]
+        printers: Vec<u32>,
+        /// An agent that was built before, instead of `cargo xtask agent`.
+        #[arg(long, value_name = "FILE")]
+        agent: Option<PathBuf>,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure what the agent costs a print: `OctoPrint`'s answers and lines a second, in pairs.
+    Disturb {
+        /// How many prints with the agent and without, 5 to 1000.
+        #[arg(long, value_name = "N", default_value = "10",
+              value_parser = clap::value_parser!(u32).range(5..=1000))]
+        pairs: u32,
+        /// An agent that was built before, instead of `cargo xtask agent`.
         #[arg(long, value_name = "FILE")]
         agent: Option<PathBuf>,
         /// Prints JSON.
@@ -84,9 +105,11 @@ fn main() -> ExitCode {
         Task::Faults { nightly, only, seed } => {
             faults::all(faults::Options { nightly, only, seed })
         }
-        Task::Footprint { seconds, agent, json } => {
-            footprint::run(&footprint::Options { seconds, agent, json })
+        Task::Agent => agent::build().map(drop),
+        Task::Footprint { seconds, printers, agent, json } => {
+            footprint::run(&footprint::Options { seconds, printers, agent, json })
         }
+        Task::Disturb { pairs, agent, json } => disturb::run(pairs, agent, json),
         Task::Promises { check, passed } => promises::run(check, passed.as_deref()),
         Task::Tidy => tidy::check(),
         Task::Buf => ci::buf_lint(),

@@ -1,0 +1,17 @@
+//! What the agent costs a print: builds the agent and hands it to `benches/disturb.py`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::error::TaskError;
+use crate::{agent, run};
+
+/// Prints pairs of prints, with the agent and without, on a real `OctoPrint`.
+pub(crate) fn run(pairs: u32, agent: Option<PathBuf>, json: bool) -> Result<(), TaskError> {
+    let agent = agent.map_or_else(agent::build, Ok)?;
+    let mut command = Command::new("python3");
+    command.arg(run::root().join("benches/disturb.py")).arg(agent);
+    command.args(["--pairs", &pairs.to_string()]).args(json.then_some("--json"));
+    print!("{}", run::output(&mut command)?);
+    Ok(())
+}
