@@ -54,9 +54,9 @@ const CACHE_BYTES: u64 = 1024 * 1024;
 const STORE: &str = "store";
 const LOCK: &str = "lock";
 
-/// How often and how long to wait for a lock that is about to go.
+/// How often, and with which wait between, what another holds for a moment is tried: a second in all.
 const LOCK_TRIES: u32 = 25;
-const LOCK_WAIT: Duration = Duration::from_millis(10);
+const LOCK_WAIT: Duration = Duration::from_millis(40);
 
 /// What a key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,22 +261,28 @@ impl Store {
     }
 }
 
-/// sled gives up its lock from a thread of its own, some milliseconds after it was dropped.
-fn patiently(config: &sled::Config) -> Result<sled::Db, StoreError> {
+/// Takes what may be held for a moment: by a command, which an agent that starts waits for, or by sled,
+/// which gives up its lock from a thread of its own after it was dropped.
+fn patiently<T>(mut take: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
     for _ in 0..LOCK_TRIES {
-        match config.open().map_err(failed) {
+        match take() {
             Err(StoreError::InUse) => {}
-            opened => return opened,
+            taken => return taken,
         }
-        #[expect(clippy::disallowed_methods, reason = "nothing tells when sled gave up its lock")]
+        #[expect(clippy::disallowed_methods, reason = "nothing tells when a lock is free")]
         std::thread::sleep(LOCK_WAIT);
     }
-    config.open().map_err(failed)
+    take()
+}
+
+fn sled_in(place: &Path) -> Result<sled::Db, StoreError> {
+    let config = config(place);
+    patiently(|| config.open().map_err(failed))
 }
 
 fn open(folder: &Path) -> Result<Open, StoreError> {
     let place = folder.join(STORE);
-    let db = patiently(&config(&place))?;
+    let db = sled_in(&place)?;
     let refuse = |cause| StoreError::Folder { folder: place.clone(), cause };
     fs::set_permissions(&place, Permissions::from_mode(0o700)).map_err(refuse)?;
     for entry in fs::read_dir(&place).map_err(refuse)? {
@@ -319,11 +325,12 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     let mut options = File::options();
     let file = options.write(true).create(true).truncate(false).mode(0o600);
     let file = file.open(folder.join(LOCK)).map_err(refuse)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
+    patiently(|| match file.try_lock() {
+        Ok(()) => Ok(()),
         Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse),
         Err(fs::TryLockError::Error(cause)) => Err(refuse(cause)),
-    }
+    })?;
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use super::error::{closed, failed};
 use super::tally::TALLY;
-use super::{LOCK, LOCK_TRIES, LOCK_WAIT, Open, STORE, Store, StoreError, config, open, patiently};
+use super::{LOCK, LOCK_TRIES, LOCK_WAIT, Open, STORE, Store, StoreError, open, sled_in};
 
 const NEW: &str = "store.new";
 const OLD: &str = "store.old";
@@ -96,7 +96,7 @@ fn remove(place: &Path) -> io::Result<()> {
 
 /// Writes all live entries of one sled into a new one, durably.
 fn copy(from: &sled::Db, place: &Path) -> Result<(), StoreError> {
-    let to = patiently(&config(place))?;
+    let to = sled_in(place)?;
     let mut batch = sled::Batch::default();
     for entry in from.iter() {
         let (key, value) = entry.map_err(failed)?;

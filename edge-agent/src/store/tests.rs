@@ -35,6 +35,19 @@ fn no_error_names_a_path() {
 }
 
 #[test]
+fn what_holds_a_store_for_a_moment_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Store::open(folder.path()).unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| Store::open(folder.path()).map(drop));
+        #[expect(clippy::disallowed_methods, reason = "as long as a command takes")]
+        std::thread::sleep(LOCK_WAIT * 4);
+        drop(first);
+        second.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn a_second_opener_is_told_that_an_agent_runs() {
     let folder = tempfile::tempdir().unwrap();
     let _first = Store::open(folder.path()).unwrap();
