@@ -1,7 +1,7 @@
 //! Looks for printer programs where their owner says, by questions that need no key and change nothing.
 //!
 //! Keeps true: only the loopback's well-known ports, or the addresses that the owner named, are asked;
-//! never a network. A program is taken for what it is by signs of its own ([`signs`]); what a server
+//! never a network. A program is taken for what it is by signs of its own (`signs`); what a server
 //! says to a path that no program has is no sign. Nothing of an answer is kept, told or logged.
 
 mod advice;
