@@ -2,12 +2,12 @@
 
     cargo xtask disturb
 
-does it all; with an agent that is there, `python3 benches/disturb.py AGENT [--pairs N] [--lines N] [--json]`.
+does it all; with an agent that is there, `python3 benches/disturb.py AGENT [--pairs N] [--lines N] [--pace N] [--json]`.
 
 One real OctoPrint prints one file to its end on its own virtual printer, again and again: in pairs with an
 agent that reads it and without one, in turn first and second. The moves of the file lead nowhere, so that the
-simulated printer waits for nothing and the lines go as fast as OctoPrint sends them; the agent's own share of
-the processor counts as well. One client asks for `/api/printer` all the while and takes the times. Says the mean of
+simulated printer waits for nothing and the lines go as fast as OctoPrint sends them; with a pace each move takes
+its time, as in a real print. The agent's own share of the processor counts as well. One client asks for `/api/printer` all the while and takes the times. Says the mean of
 the pairs' ratios with the 95 % interval of Student's t over their logarithms. Never decides a test: whatever
 else works at the same time widens the interval.
 """
@@ -31,7 +31,11 @@ PEER = ROOT / "crates/testkit/peers"
 ADMIN, STATUS = "LABADMINKEY0000000000000000000000", "LABSTATUSONLYKEY0000000000000000"
 NOBODYS_KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 GRANTED = ["print_time", "status", "machine", "temperature"]
-LINE = "G1 X10.125 Y20.250 F6000\n"
+# Onward at 100 mm/s, as far as the pace says: the simulated printer takes a tenth of a move's time, and none
+# for a way back.
+LINE = "G1 X{:06.3f} Y00.000 F6000\n"
+LINE_BYTES = len(LINE.format(0))
+SPEED = 100 * 10
 ASK_EVERY = 0.1
 WAIT_MAX = 120
 # Student's t for 95 %, both sides, by pairs less one.
@@ -102,8 +106,8 @@ class OctoPrint:
             self.line.close()
             return None
 
-    def upload(self, lines):
-        text = "G28\nG90\n" + LINE * lines
+    def upload(self, lines, pace):
+        text = "G28\nG91\n" + LINE.format(SPEED / pace if pace else 0) * lines
         form = ("--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"still.gcode\"\r\n\r\n"
                 f"{text}\r\n--edge--\r\n")
         self.ask("POST", "/api/files/local", form, "multipart/form-data; boundary=edge")
@@ -113,7 +117,7 @@ class OctoPrint:
         until("an idle printer", lambda: self.state() == "Operational")
         self.ask("POST", "/api/files/local/still.gcode", {"command": "select", "print": True})
         answers, places, before = [], [], resident(process)
-        until("the first lines", lambda: (self.ask("GET", "/api/job")["progress"]["filepos"] or 0) > len(LINE) * 50)
+        until("the first lines", lambda: (self.ask("GET", "/api/job")["progress"]["filepos"] or 0) > LINE_BYTES * 50)
         while True:
             job = self.ask("GET", "/api/job")
             if job["state"] != "Printing":
@@ -127,7 +131,7 @@ class OctoPrint:
         if len(places) < 5:
             sys.exit("disturb: the print was over before it could be watched; give more --lines")
         (begin, first, cpu), (end, last, more) = places[0], places[-1]
-        lines = (last - first) / len(LINE)
+        lines = (last - first) / LINE_BYTES
         cuts = statistics.quantiles(answers, n=20)
         return {"lines": lines / (end - begin), "p50": cuts[9], "p95": cuts[18], "cpu": (more - cpu) * 1000 / lines,
                 "grown": (resident(process) - before) / lines}
@@ -218,10 +222,13 @@ def main():
     arguments.add_argument("agent", help="the program, for example target/release/imprimatur-agent")
     arguments.add_argument("--pairs", type=int, default=10, help="at least 5 (default 10)")
     arguments.add_argument("--lines", type=int, default=40000, help="of the file (default 40000)")
+    arguments.add_argument("--pace", type=int, default=0, help="lines a second, 20 to 500; without it as fast as can be")
     arguments.add_argument("--json", action="store_true", help="print JSON")
     asked = arguments.parse_args()
     if asked.pairs < 5:
         arguments.error("--pairs is less than 5: no interval could be said")
+    if asked.pace and not 20 <= asked.pace <= 500:
+        arguments.error("--pace is outside 20 to 500")
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker, peer = free_port(), OctoPrint(folder)
@@ -229,7 +236,7 @@ def main():
         stack.enter_context(program(["/usr/sbin/mosquitto", "-c", "broker.conf"], folder, "broker"))
         process = stack.enter_context(program(peer.command, folder, "octoprint"))
         until("OctoPrint with its printer", lambda: peer.state() == "Operational")
-        peer.upload(asked.lines)
+        peer.upload(asked.lines, asked.pace)
         agent = Agent(os.path.abspath(asked.agent), folder, peer.port, broker)
         # The first print warms caches up and is not counted.
         peer.print(process)

@@ -7,11 +7,20 @@ use crate::error::TaskError;
 use crate::{agent, run};
 
 /// Prints pairs of prints, with the agent and without, on a real `OctoPrint`.
-pub(crate) fn run(pairs: u32, agent: Option<PathBuf>, json: bool) -> Result<(), TaskError> {
+pub(crate) fn run(
+    pairs: u32,
+    pace: Option<u32>,
+    agent: Option<PathBuf>,
+    json: bool,
+) -> Result<(), TaskError> {
     let agent = agent.map_or_else(agent::build, Ok)?;
     let mut command = Command::new("python3");
     command.arg(run::root().join("benches/disturb.py")).arg(agent);
     command.args(["--pairs", &pairs.to_string()]).args(json.then_some("--json"));
+    if let Some(pace) = pace {
+        // Half a minute of lines: a slow print needs no more of them.
+        command.args(["--pace", &pace.to_string(), "--lines", &(pace * 30).to_string()]);
+    }
     print!("{}", run::output(&mut command)?);
     Ok(())
 }

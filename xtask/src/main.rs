@@ -72,6 +72,9 @@ enum Task {
         #[arg(long, value_name = "N", default_value = "10",
               value_parser = clap::value_parser!(u32).range(5..=1000))]
         pairs: u32,
+        /// Lines a second, as a real print has 20 to 100, 20 to 500; without it as fast as can be.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(20..=500))]
+        pace: Option<u32>,
         /// An agent that was built before, instead of `cargo xtask agent`.
         #[arg(long, value_name = "FILE")]
         agent: Option<PathBuf>,
@@ -109,7 +112,7 @@ fn main() -> ExitCode {
         Task::Footprint { seconds, printers, agent, json } => {
             footprint::run(&footprint::Options { seconds, printers, agent, json })
         }
-        Task::Disturb { pairs, agent, json } => disturb::run(pairs, agent, json),
+        Task::Disturb { pairs, pace, agent, json } => disturb::run(pairs, pace, agent, json),
         Task::Promises { check, passed } => promises::run(check, passed.as_deref()),
         Task::Tidy => tidy::check(),
         Task::Buf => ci::buf_lint(),
