@@ -1,13 +1,16 @@
 //! The agent as a process: commands, exit codes, the socket, SIGTERM.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod running;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use imprimatur_agent::control::{self, Reply, Request};
+
+use self::running::Running;
 
 struct Host {
     folder: tempfile::TempDir,
@@ -62,46 +65,13 @@ impl Host {
     }
 
     fn run(&self) -> Running {
-        let child = self.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
-        let running = Running(child);
-        let socket = self.data().join(control::SOCKET);
-        let deadline = now() + Duration::from_secs(20);
-        while control::ask(&socket, None, &Request::Show {}).is_err() {
-            assert!(now() < deadline, "the agent does not answer");
-            std::thread::yield_now();
-        }
-        running
+        Running::start(self.command(&["run"]), &self.data().join(control::SOCKET), None)
     }
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
-    Instant::now()
 }
 
 fn told(output: &Output) -> (i32, String) {
     let text = [&output.stdout[..], &output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
-}
-
-struct Running(Child);
-
-impl Running {
-    /// Ends it with SIGTERM; gives its exit code and what it logged.
-    fn end(mut self) -> (i32, String) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let mut log = String::new();
-        std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut log).unwrap();
-        (self.0.wait().unwrap().code().unwrap(), log)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended when the test went well.
-        drop(self.0.kill());
-    }
 }
 
 #[test]

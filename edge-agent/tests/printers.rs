@@ -1,13 +1,16 @@
 //! Several printers of one host, as commands: which printer is meant, and that only a no is for all.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod running;
+
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
-use imprimatur_agent::control::{self, Request};
+use imprimatur_agent::control;
 use serde_json::Value;
+
+use self::running::{Running, until};
 
 /// A host with printers `a`, `b` and `c`.
 struct Host {
@@ -78,44 +81,13 @@ impl Host {
     }
 
     fn run(&self) -> Running {
-        let running = Running(self.command("run").stderr(Stdio::piped()).spawn().unwrap());
         let (socket, name) = (self.data().join(control::SOCKET), "a".parse().unwrap());
-        let deadline = now() + Duration::from_secs(20);
-        while control::ask(&socket, Some(&name), &Request::Show {}).is_err() {
-            assert!(now() < deadline, "the agent does not answer");
-            std::thread::yield_now();
-        }
-        running
+        Running::start(self.command("run"), &socket, Some(&name))
     }
 
     fn damage(&self, name: &str) {
         let file = self.data().join("printers").join(name).join("store/db");
         fs::write(file, "garbage").unwrap();
-    }
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
-    Instant::now()
-}
-
-struct Running(Child);
-
-impl Running {
-    /// Ends it with SIGTERM; gives its exit code and what it logged.
-    fn end(mut self) -> (i32, String) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let mut log = String::new();
-        std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut log).unwrap();
-        (self.0.wait().unwrap().code().unwrap(), log)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended when the test went well.
-        drop(self.0.kill());
     }
 }
 
@@ -332,10 +304,8 @@ fn an_erasure_for_all_binds_everywhere_before_the_collector_is_asked() {
     let running = host.run();
     let mut erase = host.command("erase --all-printers");
     let mut waits = erase.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = now() + Duration::from_secs(40);
-    while host.granted() != [words(&[]), words(&[]), words(&[])] {
-        assert!(now() < deadline, "{:?}", host.granted());
-    }
+    let nothing = [words(&[]), words(&[]), words(&[])];
+    until("the withdrawal of all", || host.granted() == nothing);
     let all = host.json("requests --json");
     for name in ["a", "b", "c"] {
         assert_eq!(

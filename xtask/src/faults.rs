@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,9 @@ const NIGHTLY: [(&str, &str); 7] = [
     ("IMPRIMATUR_RESTARTS", "20"),
 ];
 
+/// Seeds of the simulation by night; the tests run 200.
+const NIGHTLY_SEEDS: &str = "100000";
+
 /// What one run left.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Ran {
@@ -97,7 +101,7 @@ pub(crate) fn all(options: Options) -> Result<(), TaskError> {
         tests.env("IMPRIMATUR_SEED", seed.to_string());
     }
     // What was seen is told also when a run failed.
-    let outcome = run::check(&mut tests);
+    let mut outcome = run::check(&mut tests);
     let report = Report { nightly: options.nightly, seed: options.seed, runs: gathered(&folder)? };
     println!("\n{report}");
     let path = folder.join("report.json");
@@ -105,7 +109,22 @@ pub(crate) fn all(options: Options) -> Result<(), TaskError> {
         .map_err(|source| TaskError::Json { command: "faults".to_owned(), source })?;
     fs::write(&path, text).map_err(|source| TaskError::File { path: path.clone(), source })?;
     println!("written to {}", path.display());
+    if options.nightly && options.only.is_none() {
+        println!("\nthe simulation, {NIGHTLY_SEEDS} seeds:");
+        outcome = outcome.and(run::check(&mut simulation(options.seed)));
+    }
     outcome
+}
+
+/// The simulation of the whole path; its first seed is the one that was asked for.
+fn simulation(first: Option<u64>) -> Command {
+    let mut command = run::cargo();
+    command.args(["run", "--release", "-p", "imprimatur-sim", "--"]);
+    command.args(["--seeds", NIGHTLY_SEEDS, "--jobs", "2"]);
+    if let Some(first) = first {
+        command.args(["--first", &first.to_string()]);
+    }
+    command
 }
 
 fn filters(only: Option<Only>) -> &'static [&'static str] {

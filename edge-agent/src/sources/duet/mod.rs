@@ -21,12 +21,6 @@ use super::settings::Address;
 use super::snapshot::{Activity, Snapshot, Watch};
 use crate::reading::Said;
 
-/// Name in messages.
-const PEER: &str = "the Duet";
-
-/// What to do about a refused password.
-const REMEDY: &str = "write the machine's password, as M551 sets it, into `password_file`";
-
 /// The board's own temperature is looked at once in so many looks: it changes slowly.
 const LOOKS_A_BOARD: u32 = 6;
 
@@ -47,8 +41,9 @@ struct Session<'a> {
 }
 
 impl Polled for Reader {
-    const PEER: &'static str = PEER;
-    const REMEDY: &'static str = REMEDY;
+    const PEER: &'static str = "the Duet";
+    const REMEDY: &'static str =
+        "write the machine's password, as M551 sets it, into `password_file`";
     const SOURCE: ReadingSource = ReadingSource::Duet;
 
     fn address(&self) -> &Address {
@@ -106,10 +101,10 @@ impl<'a> Session<'a> {
         match Connected::parse(&http.get_in(url, None).await?) {
             Some(Connected { err: 0, session }) => Ok(Self { http, settings, key: session }),
             Some(Connected { err: 1, .. }) => {
-                Err(SourceError::Password { peer: PEER, remedy: REMEDY })
+                Err(SourceError::Password { peer: Reader::PEER, remedy: Reader::REMEDY })
             }
-            Some(Connected { err: 2, .. }) => Err(SourceError::Full { peer: PEER }),
-            Some(_) | None => Err(SourceError::Malformed { peer: PEER }),
+            Some(Connected { err: 2, .. }) => Err(SourceError::Full { peer: Reader::PEER }),
+            Some(_) | None => Err(SourceError::Malformed { peer: Reader::PEER }),
         }
     }
 
@@ -137,7 +132,7 @@ impl<'a> Session<'a> {
             Err(SourceError::Refused { .. }) => return Err(SourceError::Closed),
             Err(error) => return Err(error),
         };
-        read.ok_or(SourceError::Malformed { peer: PEER })
+        read.ok_or(SourceError::Malformed { peer: Reader::PEER })
     }
 
     /// Gives the session back; one that cannot be given back ends by itself after 8 s.

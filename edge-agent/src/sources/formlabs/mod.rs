@@ -21,12 +21,6 @@ use super::settings::Address;
 use super::snapshot::Watch;
 use crate::reading::Said;
 
-/// Name in messages.
-const PEER: &str = "PreFormServer";
-
-/// What to do when reading is refused, which `PreFormServer` does not do.
-const REMEDY: &str = "give the address of PreFormServer itself, without a gate before it";
-
 /// Reads one printer.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -35,8 +29,9 @@ pub(crate) struct Reader {
 }
 
 impl Polled for Reader {
-    const PEER: &'static str = PEER;
-    const REMEDY: &'static str = REMEDY;
+    const PEER: &'static str = "PreFormServer";
+    const REMEDY: &'static str =
+        "give the address of PreFormServer itself, without a gate before it";
     const SOURCE: ReadingSource = ReadingSource::Formlabs;
 
     fn address(&self) -> &Address {
@@ -54,11 +49,11 @@ impl Polled for Reader {
     async fn look(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
         let url = self.settings.address.http(&self.settings.device.path());
         let body = http.look(url).await?;
-        let malformed = SourceError::Malformed { peer: PEER };
+        let malformed = SourceError::Malformed { peer: Self::PEER };
         let device = body.as_deref().and_then(Device::parse).ok_or(malformed)?;
         if !device.is_connected() {
             // The printer goes on by itself: what is known of its print stays.
-            return Err(SourceError::NotReady { peer: PEER });
+            return Err(SourceError::NotReady { peer: Self::PEER });
         }
         Ok(self.watch.see(&device.snapshot()))
     }

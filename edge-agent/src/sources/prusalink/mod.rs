@@ -21,13 +21,6 @@ use super::settings::{Address, KeySource};
 use super::snapshot::Watch;
 use crate::reading::{Said, Sliced};
 
-/// Name in messages.
-const PEER: &str = "PrusaLink";
-
-/// What to do about a refused key.
-const REMEDY: &str = "write the key that the printer's settings show into the file that \
-    `api_key_file` names";
-
 /// How often a print's job is asked for: `PrusaLink` reads the file while the print begins.
 const JOB_LOOKS_MAX: u32 = 3;
 
@@ -48,8 +41,9 @@ struct Plan {
 }
 
 impl Polled for Reader {
-    const PEER: &'static str = PEER;
-    const REMEDY: &'static str = REMEDY;
+    const PEER: &'static str = "PrusaLink";
+    const REMEDY: &'static str = "write the key that the printer's settings show into the file that \
+    `api_key_file` names";
     const SOURCE: ReadingSource = ReadingSource::Prusalink;
 
     fn address(&self) -> &Address {
@@ -71,7 +65,7 @@ impl Polled for Reader {
     async fn look(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
         let address = &self.settings.address;
         let body = http.look(address.http("api/v1/status")).await?;
-        let malformed = SourceError::Malformed { peer: PEER };
+        let malformed = SourceError::Malformed { peer: Self::PEER };
         let status = body.as_deref().and_then(Status::parse).ok_or(malformed)?;
         if self.plan.is_due(&status) {
             self.plan.looks += 1;

@@ -21,12 +21,6 @@ use super::settings::Address;
 use super::snapshot::Watch;
 use crate::reading::Said;
 
-/// Name in messages.
-const PEER: &str = "the Ultimaker";
-
-/// What to do when reading is refused, which the maker's printers do not do.
-const REMEDY: &str = "its interface must let the local network read without a login";
-
 /// The last entry of the history.
 const LAST_PRINT: &str = "api/v1/history/print_jobs?offset=0&count=1";
 
@@ -40,8 +34,8 @@ pub(crate) struct Reader {
 }
 
 impl Polled for Reader {
-    const PEER: &'static str = PEER;
-    const REMEDY: &'static str = REMEDY;
+    const PEER: &'static str = "the Ultimaker";
+    const REMEDY: &'static str = "its interface must let the local network read without a login";
     const SOURCE: ReadingSource = ReadingSource::Ultimaker;
 
     fn address(&self) -> &Address {
@@ -57,7 +51,7 @@ impl Polled for Reader {
     }
 
     async fn look(&mut self, http: &Http) -> Result<Vec<Said>, SourceError> {
-        let malformed = || SourceError::Malformed { peer: PEER };
+        let malformed = || SourceError::Malformed { peer: Self::PEER };
         let body = self.ask(http, "api/v1/printer").await?;
         let printer = body.as_deref().and_then(Printer::parse).ok_or_else(malformed)?;
         let job = match self.found(http, "api/v1/print_job").await? {
