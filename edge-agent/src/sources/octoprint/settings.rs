@@ -28,8 +28,8 @@ struct RawOctoPrint {
     api_key: Option<Secret>,
     /// File that holds the key.
     api_key_file: Option<PathBuf>,
-    /// Seconds between two questions; default 2, because `OctoPrint` itself asks its printer about
-    /// each 5 s while printing, so that more tells nothing; 1 to 60.
+    /// Seconds between two looks of two questions each; default 5, because `OctoPrint` itself asks its
+    /// printer about each 5 s while printing, so that more tells nothing and costs the print lines; 1 to 60.
     poll_seconds: Option<f64>,
     /// What is loaded, since the least account cannot read it; default unknown.
     material: Option<String>,
@@ -42,7 +42,7 @@ impl TryFrom<RawOctoPrint> for OctoPrintSettings {
         Ok(Self {
             address: Address::parse(&raw.url)?,
             key: key(raw.api_key, raw.api_key_file)?.ok_or(SettingsError::Key)?,
-            poll: seconds(raw.poll_seconds, 2.0, 60.0, "1 to 60 seconds")?,
+            poll: seconds(raw.poll_seconds, 5.0, 60.0, "1 to 60 seconds")?,
             material: material(raw.material.as_deref())?,
         })
     }
