@@ -5,6 +5,7 @@ mod erasure;
 mod farm;
 mod grants;
 mod hardware;
+mod interference;
 mod receipts;
 mod rights;
 mod spool;
