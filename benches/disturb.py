@@ -2,12 +2,13 @@
 
     cargo xtask disturb
 
-does it all; with an agent that is there, `python3 benches/disturb.py AGENT [--pairs N] [--lines N] [--pace N] [--json]`.
+does it all; with an agent that is there, `python3 benches/disturb.py AGENT [--pairs N] [--seconds N] [--pace N] [--json]`.
 
-One real OctoPrint prints one file to its end on its own virtual printer, again and again: in pairs with an
-agent that reads it and without one, in turn first and second. The moves of the file lead nowhere, so that the
-simulated printer waits for nothing and the lines go as fast as OctoPrint sends them; with a pace each move takes
-its time, as in a real print. The agent's own share of the processor counts as well. One client asks for `/api/printer` all the while and takes the times. Says the mean of
+One real OctoPrint prints one long file on its own virtual printer. In pairs of windows of that one print an agent
+reads it or none does, in turn first and second; an agent is started before its window and has reached its pace when that
+begins. The moves of the file lead nowhere, so that the simulated printer waits for nothing and the lines go as
+fast as OctoPrint sends them; with a pace each move takes its time, as in a real print. The agent's own share of the
+processor counts as well. One client asks for `/api/printer` all the while and takes the times. Says the mean of
 the pairs' ratios with the 95 % interval of Student's t over their logarithms. Never decides a test: whatever
 else works at the same time widens the interval.
 """
@@ -37,6 +38,10 @@ LINE = "G1 X{:06.3f} Y00.000 F6000\n"
 LINE_BYTES = len(LINE.format(0))
 SPEED = 100 * 10
 ASK_EVERY = 0.1
+# Seconds before a window counts, and at most from one window to the next.
+SETTLE, BETWEEN = 3, 15
+# Lines a second that no machine was seen to reach.
+LINES_MAX = 5000
 WAIT_MAX = 120
 # Student's t for 95 %, both sides, by pairs less one.
 T = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
@@ -112,29 +117,39 @@ class OctoPrint:
                 f"{text}\r\n--edge--\r\n")
         self.ask("POST", "/api/files/local", form, "multipart/form-data; boundary=edge")
 
-    def print(self, process):
-        """Prints the file to its end: lines a second, answers and processor in milliseconds, growth in bytes a line."""
-        until("an idle printer", lambda: self.state() == "Operational")
+    def print(self):
+        """Starts the file, and waits until it runs well."""
         self.ask("POST", "/api/files/local/still.gcode", {"command": "select", "print": True})
-        answers, places, before = [], [], resident(process)
-        until("the first lines", lambda: (self.ask("GET", "/api/job")["progress"]["filepos"] or 0) > LINE_BYTES * 50)
+        until("the first lines", lambda: self.place()[1] > LINE_BYTES * 50)
+        time.sleep(SETTLE)
+
+    def place(self):
+        """When, and how many bytes of the file were sent by then: taken when the number changes."""
+        before = None
         while True:
             job = self.ask("GET", "/api/job")
-            if job["state"] != "Printing":
-                break
-            places.append((time.perf_counter(), job["progress"]["filepos"], processor(process)))
-            for _ in range(5):
-                begin = time.perf_counter()
-                self.ask("GET", "/api/printer")
-                answers.append((time.perf_counter() - begin) * 1000)
-                time.sleep(ASK_EVERY)
-        if len(places) < 5:
-            sys.exit("disturb: the print was over before it could be watched; give more --lines")
-        (begin, first, cpu), (end, last, more) = places[0], places[-1]
+            if job["state"] not in ("Printing", "Starting"):
+                sys.exit(f"disturb: the print is {job['state']} before the last window; report this")
+            now = job["progress"]["filepos"] or 0
+            if before is not None and now != before:
+                return time.perf_counter(), now
+            before = now
+            time.sleep(0.02)
+
+    def window(self, process, seconds):
+        """Watches the print: lines a second, answers and processor in milliseconds, growth in bytes a line."""
+        answers, memory = [], resident(process)
+        (begin, first), cpu = self.place(), processor(process)
+        while time.perf_counter() < begin + seconds:
+            asked = time.perf_counter()
+            self.ask("GET", "/api/printer")
+            answers.append((time.perf_counter() - asked) * 1000)
+            time.sleep(ASK_EVERY)
+        (end, last), more = self.place(), processor(process)
         lines = (last - first) / LINE_BYTES
         cuts = statistics.quantiles(answers, n=20)
         return {"lines": lines / (end - begin), "p50": cuts[9], "p95": cuts[18], "cpu": (more - cpu) * 1000 / lines,
-                "grown": (resident(process) - before) / lines}
+                "grown": (resident(process) - memory) / lines}
 
 
 def resident(process):
@@ -196,7 +211,7 @@ FIGURES = [
 ]
 
 
-def report(pairs, lines):
+def report(pairs, seconds):
     rows = []
     for key, name in FIGURES:
         without, beside = ([pair[side][key] for pair in pairs] for side in (0, 1))
@@ -204,7 +219,7 @@ def report(pairs, lines):
         rows.append({"figure": name, "without": statistics.median(without), "with": statistics.median(beside),
                      "ratio": ratio, "low": low, "high": high})
     grown = [statistics.median(pair[side]["grown"] for pair in pairs) for side in (0, 1)]
-    return {"pairs": len(pairs), "lines": lines, "rows": rows, "grown": dict(zip(("without", "with"), grown))}
+    return {"pairs": len(pairs), "seconds": seconds, "rows": rows, "grown": dict(zip(("without", "with"), grown))}
 
 
 def show(told):
@@ -214,14 +229,14 @@ def show(told):
               f"{row['low']:.3f} to {row['high']:.3f}")
     print(f"OctoPrint's memory grew by {told['grown']['without']:.0f} bytes a line without the agent, by "
           f"{told['grown']['with']:.0f} with it, and at most for the life of one push socket.")
-    print(f"{told['pairs']} pairs of prints of {told['lines']} lines; ratio: with the agent over without.")
+    print(f"{told['pairs']} pairs of windows of {told['seconds']} s; ratio: with the agent over without.")
 
 
 def main():
     arguments = argparse.ArgumentParser(description="What the agent costs a print.")
     arguments.add_argument("agent", help="the program, for example target/release/imprimatur-agent")
     arguments.add_argument("--pairs", type=int, default=10, help="at least 5 (default 10)")
-    arguments.add_argument("--lines", type=int, default=40000, help="of the file (default 40000)")
+    arguments.add_argument("--seconds", type=int, default=15, help="of a window, 5 to 300 (default 15)")
     arguments.add_argument("--pace", type=int, default=0, help="lines a second, 20 to 500; without it as fast as can be")
     arguments.add_argument("--json", action="store_true", help="print JSON")
     asked = arguments.parse_args()
@@ -229,6 +244,9 @@ def main():
         arguments.error("--pairs is less than 5: no interval could be said")
     if asked.pace and not 20 <= asked.pace <= 500:
         arguments.error("--pace is outside 20 to 500")
+    if not 5 <= asked.seconds <= 300:
+        arguments.error("--seconds is outside 5 to 300")
+    windows = asked.pairs * 2 * (asked.seconds + BETWEEN) + 60
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker, peer = free_port(), OctoPrint(folder)
@@ -236,19 +254,19 @@ def main():
         stack.enter_context(program(["/usr/sbin/mosquitto", "-c", "broker.conf"], folder, "broker"))
         process = stack.enter_context(program(peer.command, folder, "octoprint"))
         until("OctoPrint with its printer", lambda: peer.state() == "Operational")
-        peer.upload(asked.lines, asked.pace)
+        peer.upload(windows * (asked.pace or LINES_MAX), asked.pace)
         agent = Agent(os.path.abspath(asked.agent), folder, peer.port, broker)
-        # The first print warms caches up and is not counted.
-        peer.print(process)
+        peer.print()
         pairs = []
         for turn in range(asked.pairs):
             pair = {}
             for beside in (turn % 2 == 0, turn % 2 == 1):
                 with agent.running() if beside else contextlib.nullcontext():
-                    pair[beside] = peer.print(process)
+                    time.sleep(SETTLE)
+                    pair[beside] = peer.window(process, asked.seconds)
             pairs.append(pair)
             print(f"pair {turn + 1} of {asked.pairs}", file=sys.stderr)
-    told = report(pairs, asked.lines)
+    told = report(pairs, asked.seconds)
     print(json.dumps(told, indent=2)) if asked.json else show(told)
 
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::error::TaskError;
 use crate::{agent, run};
 
-/// Prints pairs of prints, with the agent and without, on a real `OctoPrint`.
+/// Watches pairs of windows of one print, with the agent and without, on a real `OctoPrint`.
 pub(crate) fn run(
     pairs: u32,
     pace: Option<u32>,
@@ -18,8 +18,8 @@ pub(crate) fn run(
     command.arg(run::root().join("benches/disturb.py")).arg(agent);
     command.args(["--pairs", &pairs.to_string()]).args(json.then_some("--json"));
     if let Some(pace) = pace {
-        // Half a minute of lines: a slow print needs no more of them.
-        command.args(["--pace", &pace.to_string(), "--lines", &(pace * 30).to_string()]);
+        // The number of sent bytes is told twice a second: a longer window makes less of that.
+        command.args(["--pace", &pace.to_string(), "--seconds", "30"]);
     }
     print!("{}", run::output(&mut command)?);
     Ok(())
