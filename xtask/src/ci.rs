@@ -3,13 +3,13 @@
 use std::process::Command;
 
 use crate::error::TaskError;
-use crate::{peers, promises, run, test, tidy};
+use crate::{fuzz, peers, promises, run, test, tidy};
 
 /// A name for the report, and what to do.
 type Step = (&'static str, fn() -> Result<(), TaskError>);
 
 /// Tests come last, but for what reads their report.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("format", format),
     ("tidy", tidy::check),
     ("buf", buf_lint),
@@ -17,6 +17,7 @@ const STEPS: [Step; 8] = [
     ("clippy", clippy),
     ("doc", doc),
     ("test", test::all),
+    ("fuzz", fuzzed),
     ("promises", promises),
 ];
 
@@ -51,6 +52,11 @@ fn doc() -> Result<(), TaskError> {
     let mut command = run::cargo();
     command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
     run::check(&mut command)
+}
+
+/// A minute for each target.
+fn fuzzed() -> Result<(), TaskError> {
+    fuzz::run(&fuzz::Options { seconds: 60, jobs: 2, only: Vec::new(), keep: false })
 }
 
 /// Every row and case names tests, and each of them passed just now.

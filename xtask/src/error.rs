@@ -57,6 +57,9 @@ pub(crate) enum TaskError {
     /// What `promises` found; it has been printed.
     #[error("{count} faults in the registry of promises")]
     Promises { count: usize },
+    /// A target did not hold, or is not known. The text says where its input is.
+    #[error("{what}")]
+    Fuzz { what: String },
     /// Steps of `ci` that failed.
     #[error("failed: {}", steps.join(", "))]
     Steps { steps: Vec<&'static str> },

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask peers|test|faults|agent|footprint|disturb|promises|tidy|buf|deny|ci`.
+//! The project's own commands: `cargo xtask peers|test|faults|fuzz|agent|footprint|disturb|promises|tidy|buf|deny|ci`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that people read")]
 
 mod agent;
@@ -7,6 +7,7 @@ mod disturb;
 mod error;
 mod faults;
 mod footprint;
+mod fuzz;
 mod peers;
 mod promises;
 mod run;
@@ -44,6 +45,22 @@ enum Task {
         /// The seed that an earlier run printed.
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
+    },
+    /// Give arbitrary bytes to everything that reads bytes from outside.
+    Fuzz {
+        /// How long each target runs, 1 to 86400 seconds.
+        #[arg(long, value_name = "N", default_value = "60",
+              value_parser = clap::value_parser!(u32).range(1..=86400))]
+        seconds: u32,
+        /// How many targets run at once.
+        #[arg(long, value_name = "N", default_value = "2")]
+        jobs: usize,
+        /// Keep inputs that reach new code in `fuzz/corpus`.
+        #[arg(long)]
+        keep: bool,
+        /// Targets; all without any.
+        #[arg(value_name = "TARGET")]
+        only: Vec<String>,
     },
     /// Build the agent as it is shipped, and check it: static, stripped, at most 8 MiB, and it runs.
     ///
@@ -107,6 +124,9 @@ fn main() -> ExitCode {
         Task::Test => test::all(),
         Task::Faults { nightly, only, seed } => {
             faults::all(faults::Options { nightly, only, seed })
+        }
+        Task::Fuzz { seconds, jobs, keep, only } => {
+            fuzz::run(&fuzz::Options { seconds, jobs, only, keep })
         }
         Task::Agent => agent::build().map(drop),
         Task::Footprint { seconds, printers, agent, json } => {

@@ -102,8 +102,12 @@ impl Book {
         store: impl redb::StorageBackend,
         keyring: Keyring,
     ) -> Result<Self, BookError> {
-        let db =
-            redb::Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(store)?;
+        let db = redb::Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            // A file that something else damaged is told as such; otherwise the first look at a bad page
+            // would end the process without a word.
+            .set_check_integrity_on_open(true)
+            .create_with_backend(store)?;
         let book = Self(Arc::new(Inner {
             db,
             data: data.to_owned(),

@@ -11,6 +11,16 @@ pub enum BookError {
     /// recovers.
     #[error("the book cannot be read or written")]
     Storage(#[source] Box<redb::Error>),
+    /// What the store holds is not what it wrote: something else changed the file, or the disk did. Nothing
+    /// is served. Restore a backup.
+    #[error(
+        "the book is damaged ({why}): something other than this program changed `book.redb`, or its \
+         disk failed; keep the file, and run `imprimatur backup restore`"
+    )]
+    Damaged {
+        /// What the store found.
+        why: String,
+    },
     /// An entry is not what this program wrote. End the process and verify the ledger.
     #[error("an entry in table `{table}` of the book is unreadable")]
     Unreadable {
@@ -70,7 +80,10 @@ macro_rules! from_redb {
     ($($error:ident),*) => {$(
         impl From<redb::$error> for BookError {
             fn from(error: redb::$error) -> Self {
-                Self::Storage(Box::new(error.into()))
+                match error.into() {
+                    redb::Error::Corrupted(why) => Self::Damaged { why },
+                    other => Self::Storage(Box::new(other)),
+                }
             }
         }
     )*};
