@@ -42,6 +42,8 @@ pub(crate) struct Rig {
     pub(crate) key: String,
     log: &'static str,
     connected: usize,
+    /// Whether the collector is told that this is a load test.
+    load: bool,
     /// The collector's data, where it is not in the folder.
     elsewhere: Option<PathBuf>,
     folder: tempfile::TempDir,
@@ -53,8 +55,17 @@ impl Rig {
         Self::start_at(log, None).await
     }
 
+    /// The same with a collector that takes any number of reports of a date.
+    pub(crate) async fn start_for_load(log: &'static str) -> Self {
+        Self::begin(log, None, true).await
+    }
+
     /// The same with the collector's data in a folder that is not the rig's.
     pub(crate) async fn start_at(log: &'static str, elsewhere: Option<PathBuf>) -> Self {
+        Self::begin(log, elsewhere, false).await
+    }
+
+    async fn begin(log: &'static str, elsewhere: Option<PathBuf>, load: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let broker = Mosquitto::start(folder.path()).await.unwrap();
         let password = folder.path().join("bridge.password");
@@ -72,6 +83,7 @@ impl Rig {
             key: String::new(),
             log,
             connected: 0,
+            load,
             elsewhere,
             folder,
         };
@@ -99,6 +111,9 @@ impl Rig {
         let listen = ports::loopback(self.grpc_port).to_string();
         let mut command = imprimatur(&["collector", "--listen", &listen, "--data"]);
         command.arg(&data);
+        if self.load {
+            command.arg("--load-test");
+        }
         let process = self.spawn("collector", command);
         wait::until(SOON, "a collector", async || {
             let told = control::ask(&data, &Ask::Counts {}).await;

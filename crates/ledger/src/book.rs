@@ -20,7 +20,7 @@ use crate::subject::Held;
 use crate::tables::{
     BACKUPS, Bytes, COMMITS, CONDEMNED, COUNTS, ENTRIES, EPOCHS, EVENTS, FILES, JOURNAL, NODES,
     NUMBERS, PEPPERS, POLICIES, RECEIPTS, REGISTER, SEGMENTS, SUBJECTS, SYNTHETIC, TASKS, TOKENS,
-    TOMB_KEYS, TOMBS, VERDICTS, WINDOWS,
+    TOLD, TOMB_KEYS, TOMBS, VERDICTS, WINDOWS,
 };
 use crate::txn::Txn;
 
@@ -30,6 +30,48 @@ const CACHE_BYTES: usize = 32 << 20;
 /// The store. One process owns it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Book(pub(crate) Arc<Inner>);
+
+/// What a book holds, for its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Label {
+    /// What printers told.
+    #[default]
+    Real,
+    /// What a program made up.
+    Synthetic,
+    /// What a load test made up: no date is ever full.
+    Load,
+}
+
+impl Label {
+    pub(crate) fn number(self) -> u64 {
+        match self {
+            Self::Real => 0,
+            Self::Synthetic => 1,
+            Self::Load => 2,
+        }
+    }
+
+    fn of(number: u64) -> Self {
+        let all = [Self::Synthetic, Self::Load];
+        all.into_iter().find(|label| label.number() == number).unwrap_or_default()
+    }
+
+    /// Whether a program made it up.
+    pub fn is_synthetic(self) -> bool {
+        self != Self::Real
+    }
+}
+
+impl std::fmt::Display for Label {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Real => "real",
+            Self::Synthetic => "synthetic",
+            Self::Load => "load-test",
+        })
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -151,7 +193,7 @@ impl Book {
     /// All tables exist from the start, so that a reader never meets one that does not.
     fn make_tables(&self) -> Result<(), BookError> {
         let txn = self.begin()?;
-        for table in [SUBJECTS, EVENTS, COMMITS, JOURNAL, TASKS, REGISTER, ENTRIES] {
+        for table in [SUBJECTS, EVENTS, COMMITS, JOURNAL, TASKS, REGISTER, ENTRIES, TOLD] {
             txn.raw.open_table(table)?;
         }
         for table in [RECEIPTS, VERDICTS] {
@@ -252,18 +294,18 @@ impl Book {
         self.0.index().len()
     }
 
-    /// Says that all that comes is synthetic, or that none of it is; for the life of the book.
+    /// Says what all that comes is, for the life of the book.
     ///
     /// # Errors
-    /// [`LabelError::Other`] when the book says the opposite: synthetic and real rows never mix.
-    pub fn label(&self, synthetic: bool) -> Result<(), LabelError> {
+    /// [`LabelError::Other`] when the book says something else: synthetic and real rows never mix.
+    pub fn label(&self, label: Label) -> Result<(), LabelError> {
         let txn = self.begin()?;
-        let wanted = u64::from(synthetic);
+        let wanted = label.number();
         let table = txn.raw.open_table(NUMBERS).map_err(BookError::from)?;
         let known = table.get(SYNTHETIC).map_err(BookError::from)?.map(|label| label.value());
         drop(table);
-        if known.is_some_and(|known| known != wanted) {
-            return Err(LabelError::Other { synthetic });
+        if let Some(known) = known.filter(|&known| known != wanted) {
+            return Err(LabelError::Other { held: Label::of(known), wanted: label });
         }
         txn.set_number(SYNTHETIC, wanted)?;
         Ok(txn.commit()?)

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::book::Label;
 use crate::keyring::KeyringError;
 
 /// The book cannot be read or written.
@@ -95,19 +96,14 @@ from_redb!(DatabaseError, TransactionError, TableError, StorageError, CommitErro
 #[derive(Debug, thiserror::Error)]
 pub enum LabelError {
     /// Synthetic rows were meant for a real book, or the other way round. Use another folder.
-    #[error(
-        "the folder holds {} rows, and {} ones were to come; use another folder",
-        kind(!synthetic), kind(*synthetic)
-    )]
+    #[error("the folder holds {held} rows, and {wanted} ones were to come; use another folder")]
     Other {
+        /// What the book holds.
+        held: Label,
         /// What was to come.
-        synthetic: bool,
+        wanted: Label,
     },
     /// The book failed.
     #[error("the book failed")]
     Book(#[from] BookError),
-}
-
-fn kind(synthetic: bool) -> &'static str {
-    if synthetic { "synthetic" } else { "real" }
 }

@@ -39,7 +39,7 @@ pub struct CommitEvidence {
     pub position: u64,
     /// Slot of the subject.
     pub slot: u64,
-    /// When the collector committed it.
+    /// The start of the UTC day on which the collector committed it.
     pub recorded: UnixSeconds,
     /// The sealed [`CommitProof`], in hex.
     #[serde(with = "crate::hexed")]

@@ -34,11 +34,12 @@ mod tables;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tomb;
 mod txn;
 
 pub use backup::{Backup, BackupError};
-pub use book::Book;
+pub use book::{Book, Label};
 pub use enrolment::{Token, TokenUse};
 pub use error::{BookError, LabelError};
 pub use events::Logged;
@@ -47,10 +48,11 @@ pub use index::{Index, Known};
 pub use journal::JournalRecord;
 pub use keyring::{Keyring, KeyringError};
 pub use log::Proof;
-pub use permit::{AppendError, OpenBatch, Permit};
+pub use permit::{AppendError, NoRecord, OpenBatch, Permit};
 pub use policies::PublishError;
 pub use population::Withdrawn;
 pub use remembered::{Repeat, VERDICTS_REMEMBERED};
 pub use restore::Replayed;
 pub use tasks::{Job, Work};
+pub use told::DAYS_A_DATE;
 pub use txn::Txn;

@@ -61,6 +61,7 @@ use crate::evidence::{CommitEvidence, CommitProof, RecordEvidence};
 use crate::index::Known;
 use crate::journal::JournalRecord;
 use crate::tables::{COMMITS, EPOCHS};
+use crate::told::Told;
 use crate::txn::Txn;
 
 /// A batch that is being admitted inside a transaction.
@@ -73,6 +74,7 @@ pub struct OpenBatch<'txn> {
     frame: Digest,
     now: UnixSeconds,
     records: RefCell<Vec<Record>>,
+    told: RefCell<Option<Told>>,
 }
 
 /// The right to append one section of one category to records of one date, in one transaction.
@@ -88,6 +90,17 @@ pub struct Permit<'txn> {
 #[error("the permit is for another category, date or transaction, or there is no such record")]
 pub struct AppendError;
 
+/// Why a record cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum NoRecord {
+    /// Its date has told ten prints, or a day report, before.
+    #[error("the date has told all it may")]
+    BeyondDay,
+    /// The book failed.
+    #[error("the book failed")]
+    Book(#[from] BookError),
+}
+
 impl Txn {
     /// Begins to admit a batch; `None` when the subject is unknown or may say nothing more.
     pub fn open_batch(
@@ -98,8 +111,8 @@ impl Txn {
         now: UnixSeconds,
     ) -> Option<OpenBatch<'_>> {
         let known = self.known(self.slot(subject)?).filter(|known| !known.ended)?;
-        let records = RefCell::default();
-        Some(OpenBatch { txn: self, subject, known, sequence, frame, now, records })
+        let (records, told) = (RefCell::default(), RefCell::default());
+        Some(OpenBatch { txn: self, subject, known, sequence, frame, now, records, told })
     }
 }
 
@@ -127,10 +140,22 @@ impl<'txn> OpenBatch<'txn> {
     }
 
     /// Begins a record without sections; gives its place.
-    pub fn begin_record(&self, kind: RecordKind, date: UtcDate) -> usize {
+    ///
+    /// # Errors
+    /// [`NoRecord::BeyondDay`] when the date has told all it may: refuse the whole batch.
+    pub fn begin_record(&self, kind: RecordKind, date: UtcDate) -> Result<usize, NoRecord> {
+        let mut told = self.told.borrow_mut();
+        let counts = match told.take() {
+            Some(counts) => Some(counts),
+            None => self.txn.told(self.known.slot)?,
+        };
+        *told = counts;
+        if told.as_mut().is_some_and(|told| !told.take(kind, date)) {
+            return Err(NoRecord::BeyondDay);
+        }
         let mut records = self.records.borrow_mut();
         records.push(Record { kind, date: date.0, sections: Vec::new() });
-        records.len() - 1
+        Ok(records.len() - 1)
     }
 
     /// Appends a section to a record, and consumes the permit.
@@ -183,9 +208,14 @@ impl<'txn> OpenBatch<'txn> {
         }
         let proof = CommitProof { sequence: self.sequence, frame: self.frame, records };
         let keyring = &self.txn.book.keyring;
-        let evidence = CommitEvidence::seal(keyring, (position, slot), self.now, &proof)?;
+        // To the day: nothing that is stored tells when a printer speaks.
+        let on = self.now.date().start();
+        let evidence = CommitEvidence::seal(keyring, (position, slot), on, &proof)?;
         self.txn.put(COMMITS, position, &evidence)?;
         self.txn.journal(position, slot, &journal)?;
+        if let Some(told) = self.told.take() {
+            self.txn.keep_told(slot, &told)?;
+        }
         Ok(position)
     }
 }

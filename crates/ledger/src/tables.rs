@@ -20,6 +20,8 @@ pub(crate) const VERDICTS: Bytes<(u64, u64)> = Bytes::new("verdicts");
 /// Slot, to how many verdicts are remembered and the highest number that was forgotten.
 pub(crate) const WINDOWS: TableDefinition<'static, u64, (u64, u64)> =
     TableDefinition::new("windows");
+/// Slot, to the sealed counts of what its dates have told ([`crate::told`]).
+pub(crate) const TOLD: Bytes<u64> = Bytes::new("told");
 /// Slot and pseudonym epoch of which the book committed something.
 pub(crate) const EPOCHS: TableDefinition<'static, (u64, u32), ()> = TableDefinition::new("epochs");
 /// Name of an enrolment token, to its verifier (32 bytes) and, once it is spent, the slot (8).
@@ -59,7 +61,7 @@ pub(crate) const NUMBERS: TableDefinition<'static, &'static str, u64> =
 
 /// Key in [`NUMBERS`]: the newest position of the order that events and commits share.
 pub(crate) const POSITION: &str = "position";
-/// Key in [`NUMBERS`]: 1 when all that the book holds is synthetic, 0 when none of it is.
+/// Key in [`NUMBERS`]: what the book holds for its life ([`crate::book::Label`]).
 pub(crate) const SYNTHETIC: &str = "synthetic";
 /// Key in [`NUMBERS`]: the newest position whose records are in the lake.
 pub(crate) const PUBLISHED: &str = "published";

@@ -19,11 +19,14 @@ use imprimatur_proto::consent::v1::{
 };
 use imprimatur_proto::field;
 use imprimatur_proto::record::{RecordKind, Section};
-use imprimatur_runtime::UtcDate;
+use imprimatur_runtime::{UnixSeconds, UtcDate};
 use proptest::prelude::*;
 use redb::ReadableTable as _;
 
-use crate::{AppendError, Book, BookError, Repeat, Token, TokenUse, Txn, VERDICTS_REMEMBERED};
+use crate::{
+    AppendError, Book, BookError, Label, NoRecord, Repeat, Token, TokenUse, Txn,
+    VERDICTS_REMEMBERED,
+};
 
 const TODAY: UtcDate = UtcDate(20_778);
 
@@ -73,7 +76,7 @@ fn section(category: Category) -> Section {
 fn stored(txn: &Txn, subject: SubjectId, sequence: u64) -> u64 {
     let frame = Digest([u8::try_from(sequence % 200).unwrap() + 1; 32]);
     let batch = txn.open_batch(subject, sequence, frame, TODAY.start()).unwrap();
-    let record = batch.begin_record(RecordKind::Print, TODAY);
+    let record = batch.begin_record(RecordKind::Print, TODAY).unwrap();
     let permit = batch.permit(Category::PrintTime, TODAY).unwrap();
     batch.append(record, section(Category::PrintTime), permit).unwrap();
     let position = batch.finish().unwrap();
@@ -90,8 +93,8 @@ fn a_permit_is_for_one_category_and_date() {
     let yesterday = UtcDate(TODAY.0 - 1);
     assert_eq!(batch.permit(Category::Laser, TODAY).unwrap_err(), Denial::NoGrant);
     assert_eq!(batch.permit(Category::PrintTime, yesterday).unwrap_err(), Denial::BeforeGrant);
-    let record = batch.begin_record(RecordKind::Print, TODAY);
-    let other = batch.begin_record(RecordKind::Print, yesterday);
+    let record = batch.begin_record(RecordKind::Print, TODAY).unwrap();
+    let other = batch.begin_record(RecordKind::Print, yesterday).unwrap();
     let permit = || batch.permit(Category::PrintTime, TODAY).unwrap();
     let append = |record, category| batch.append(record, section(category), permit());
     assert_eq!(append(record, Category::Laser), Err(AppendError));
@@ -150,6 +153,25 @@ fn the_last_verdicts_are_remembered_and_older_numbers_are_too_old() {
     assert_eq!(repeat(11), Repeat::Same(b"v".to_vec()));
     // Another subject has its own numbers.
     assert_eq!(txn.repeat(SubjectId([5; 16]), 1, Digest([1; 32])).unwrap(), Repeat::New);
+}
+
+#[test]
+fn the_evidence_of_a_commit_tells_its_day_and_not_its_time() {
+    let (book, _folder) = book();
+    let txn = book.begin().unwrap();
+    let subject = granted(&txn).subject();
+    for (number, second) in [(1, 1), (2, 40_000), (3, 86_399)] {
+        let now = UnixSeconds(TODAY.start().0 + second);
+        let batch = txn.open_batch(subject, number, Digest([1; 32]), now).unwrap();
+        let record = batch.begin_record(RecordKind::Print, TODAY).unwrap();
+        let permit = batch.permit(Category::PrintTime, TODAY).unwrap();
+        batch.append(record, section(Category::PrintTime), permit).unwrap();
+        batch.finish().unwrap();
+    }
+    txn.commit().unwrap();
+    let commits = book.commits_after(0).unwrap();
+    assert_eq!(commits.len(), 3);
+    assert!(commits.iter().all(|commit| commit.recorded == TODAY.start()), "{commits:?}");
 }
 
 #[test]
@@ -222,10 +244,40 @@ fn tokens_enrol_one_principal_and_are_not_kept() {
 #[test]
 fn a_book_is_real_or_synthetic_for_its_life() {
     let (book, _folder) = book();
-    book.label(true).unwrap();
-    book.label(true).unwrap();
-    let error = book.label(false).unwrap_err().to_string();
+    book.label(Label::Synthetic).unwrap();
+    book.label(Label::Synthetic).unwrap();
+    let error = book.label(Label::Real).unwrap_err().to_string();
     assert!(error.starts_with("the folder holds synthetic rows, and real ones"), "{error}");
+}
+
+#[test]
+fn a_date_tells_ten_prints_in_however_many_batches_and_a_book_for_load_any_number() {
+    let (book, folder) = book();
+    let txn = book.begin().unwrap();
+    let subject = granted(&txn).subject();
+    for sequence in 1..=10 {
+        stored(&txn, subject, sequence);
+    }
+    txn.commit().unwrap();
+    drop(book);
+    let book = Book::open(folder.path()).unwrap();
+    let txn = book.begin().unwrap();
+    let batch = txn.open_batch(subject, 11, Digest([1; 32]), TODAY.start()).unwrap();
+    let full = batch.begin_record(RecordKind::Print, TODAY);
+    assert!(matches!(full, Err(NoRecord::BeyondDay)), "{full:?}");
+    assert!(batch.begin_record(RecordKind::Day, TODAY).is_ok(), "a day has a place of its own");
+    let again = batch.begin_record(RecordKind::Day, TODAY);
+    assert!(matches!(again, Err(NoRecord::BeyondDay)), "{again:?}");
+    assert!(batch.begin_record(RecordKind::Print, UtcDate(TODAY.0 + 1)).is_ok());
+    drop(batch);
+    // A batch that was not finished has told nothing.
+    let batch = txn.open_batch(subject, 11, Digest([1; 32]), TODAY.start()).unwrap();
+    assert!(batch.begin_record(RecordKind::Day, TODAY).is_ok());
+    drop(batch);
+    drop(txn);
+    book.label(Label::Load).unwrap();
+    let txn = book.begin().unwrap();
+    stored(&txn, subject, 11);
 }
 
 #[test]
@@ -296,6 +348,7 @@ proptest! {
     #[test]
     fn every_commit_has_its_evidence(sequences in proptest::collection::vec(1..40_u64, 1..30)) {
         let (book, _folder) = book();
+        book.label(Label::Load).unwrap();
         let txn = book.begin().unwrap();
         let subject = granted(&txn).subject();
         txn.commit().unwrap();

@@ -14,7 +14,7 @@ use crate::error::BookError;
 use crate::index::Known;
 use crate::seal;
 use crate::subject::Held;
-use crate::tables::{Bytes, CONDEMNED, COUNTS, NUMBERS, POSITION, SUBJECTS};
+use crate::tables::{Bytes, CONDEMNED, COUNTS, NUMBERS, POSITION, SUBJECTS, TOLD};
 
 /// One write transaction.
 pub struct Txn {
@@ -146,6 +146,7 @@ impl Txn {
     /// Removes the subject in a slot and condemns its key.
     pub(crate) fn forget(&self, slot: u64) -> Result<(), BookError> {
         self.raw.open_table(SUBJECTS)?.remove(slot)?;
+        self.raw.open_table(TOLD)?.remove(slot)?;
         self.changed.borrow_mut().insert(slot, None);
         self.condemn(slot)
     }

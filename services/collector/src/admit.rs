@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use imprimatur_consent::{Category, Denial, Digest};
-use imprimatur_ledger::{BookError, OpenBatch, Repeat, Txn};
+use imprimatur_ledger::{BookError, NoRecord, OpenBatch, Repeat, Txn};
 use imprimatur_proto::contract;
 use imprimatur_proto::ingest::v1::RefusalReason;
 use imprimatur_runtime::{UnixSeconds, UtcDate};
@@ -56,7 +56,7 @@ pub fn admit(
         };
         return Ok(refuse(reason, &categories));
     };
-    let admitted = match append_all(&open, inspected, now.date()) {
+    let admitted = match append_all(&open, inspected, now.date())? {
         Ok(()) => {
             open.finish()?;
             let verdict = signer.stored(subject, sequence, frame);
@@ -72,17 +72,22 @@ pub fn admit(
 }
 
 /// Appends every section of every record, each with its permit; all or nothing.
-fn append_all(open: &OpenBatch<'_>, inspected: &Inspected, today: UtcDate) -> Result<(), Refusal> {
+fn append_all(
+    open: &OpenBatch<'_>,
+    inspected: &Inspected,
+    today: UtcDate,
+) -> Result<Result<(), Refusal>, BookError> {
+    let whole = |reason| Ok(Err((reason, BTreeSet::new())));
     if inspected.contract != Digest(contract().hash()) {
-        return Err((RefusalReason::ContractUnsupported, BTreeSet::new()));
+        return whole(RefusalReason::ContractUnsupported);
     }
     if inspected.policy != open.policy() {
-        return Err((RefusalReason::PolicyMismatch, BTreeSet::new()));
+        return whole(RefusalReason::PolicyMismatch);
     }
     // Rows of one commit can be told to belong together: across epochs they must not.
     let dates = inspected.records.iter().map(|record| UtcDate(record.date));
     if dates.map(|date| open.epoch(date)).collect::<BTreeSet<_>>().len() > 1 {
-        return Err((RefusalReason::DateOutOfRange, BTreeSet::new()));
+        return whole(RefusalReason::DateOutOfRange);
     }
     let mut denied: Vec<(RefusalReason, Category)> = Vec::new();
     let mut deny = |denial: Denial, category| denied.push((reason(denial), category));
@@ -92,20 +97,33 @@ fn append_all(open: &OpenBatch<'_>, inspected: &Inspected, today: UtcDate) -> Re
             deny(denial, Category::Identity);
         }
     }
+    let mut beyond = false;
     for record in &inspected.records {
         let date = UtcDate(record.date);
-        let place = open.begin_record(record.kind, date);
+        let place = match open.begin_record(record.kind, date) {
+            Ok(place) => Some(place),
+            Err(NoRecord::BeyondDay) => None,
+            Err(NoRecord::Book(error)) => return Err(error),
+        };
+        beyond |= place.is_none();
         for section in &record.sections {
             match open.permit(section.category, date) {
                 Ok(permit) => {
-                    let appended = open.append(place, section.clone(), permit);
-                    appended.map_err(|_unfit| internal())?;
+                    let Some(place) = place else { continue };
+                    if let Err(_unfit) = open.append(place, section.clone(), permit) {
+                        return Ok(Err(internal()));
+                    }
                 }
                 Err(denial) => deny(denial, section.category),
             }
         }
     }
-    refusal(&denied).map_or(Ok(()), Err)
+    // A date that is full is no news to whom nothing of it is permitted.
+    Ok(match refusal(&denied) {
+        Some(refusal) => Err(refusal),
+        None if beyond => Err((RefusalReason::BeyondDay, BTreeSet::new())),
+        None => Ok(()),
+    })
 }
 
 /// One reason for a batch, with the categories that it concerns; others come to light when the rest

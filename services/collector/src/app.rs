@@ -63,7 +63,7 @@ impl Collector {
             .map_err(|source| CollectorError::Path { path: settings.data.clone(), source })?;
         let signer = Arc::new(Signer::open(&settings.key())?);
         let book = Book::open(&settings.data)?;
-        book.label(settings.synthetic)?;
+        book.label(settings.label)?;
         let (tally, readings) = (Arc::new(Tally::default()), Arc::new(Readings::default()));
         let published = settings.published();
         let offered = Offered::open(&book, &settings.policies, published, clock.now())?

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use imprimatur_consent::policy::STRICTEST;
+use imprimatur_ledger::Label;
 
 use crate::region::Region;
 
@@ -22,8 +23,9 @@ pub struct CollectorSettings {
     pub region: Region,
     /// Longest wait before committed batches are published to the lake.
     pub publish_every: Duration,
-    /// Whether the rows come from a synthetic fleet: labelled so in the catalogue.
-    pub synthetic: bool,
+    /// What all that comes is, for the life of the folder: what is synthetic is labelled so in the
+    /// catalogue.
+    pub label: Label,
 }
 
 impl CollectorSettings {
@@ -35,7 +37,7 @@ impl CollectorSettings {
             policies: vec![STRICTEST.to_owned()],
             region: Region::eea(),
             publish_every: Duration::from_secs(1),
-            synthetic: false,
+            label: Label::Real,
         }
     }
 

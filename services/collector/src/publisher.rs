@@ -138,7 +138,7 @@ impl Publisher {
         let lake = Lake::open(settings.lake()).map_err(lake_error)?;
         let log = TileWriter::open(&settings.log(), &stores.book.log_public_key());
         let log = log.map_err(|error| CollectorError::Log(Box::new(error)))?;
-        let (evidence, synthetic) = (settings.evidence(), settings.synthetic);
+        let (evidence, synthetic) = (settings.evidence(), settings.label.is_synthetic());
         let (told, kept, unfinished, ends_at) = (None, None, true, None);
         Ok(Self { stores, lake, log, evidence, synthetic, told, kept, unfinished, ends_at })
     }

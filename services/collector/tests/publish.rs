@@ -9,6 +9,7 @@ use imprimatur_collector::restore::restore;
 use imprimatur_collector::{Collector, CollectorSettings};
 use imprimatur_consent::event::Public;
 use imprimatur_consent::{Digest, policy::STRICTEST};
+use imprimatur_ledger::Label;
 use imprimatur_ledger::segments::{Holds, Manifest};
 use imprimatur_log::{Entry, TileReader, audit};
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision};
@@ -214,6 +215,7 @@ async fn each_publication_logs_its_counts_of_commits_and_refusals() {
 #[tokio::test]
 async fn an_erasure_logs_how_many_rows_and_files_it_changed() {
     let mut rig = granted().await;
+    rig.book.label(Label::Load).unwrap();
     let other = imprimatur_consent::SigningSeed::from_seed(&[8; 32]);
     let grant = ConsentEvent {
         public_key: other.public().to_vec(),

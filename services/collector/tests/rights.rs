@@ -9,6 +9,7 @@ use imprimatur_collector::rights::export;
 use imprimatur_consent::page::ReaderKey;
 use imprimatur_consent::standing::Grounds;
 use imprimatur_consent::{Category, Domain, SigningSeed};
+use imprimatur_ledger::Label;
 use imprimatur_ledger::register::Outcome as Fate;
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision, ReceiptStatus};
 use imprimatur_proto::ingest::v1::Outcome;
@@ -273,6 +274,8 @@ async fn grant_of_another(rig: &Rig) {
 #[tokio::test]
 async fn an_export_is_read_in_again_and_says_the_same() {
     let mut rig = granted().await;
+    // More of one date than a printer may tell.
+    rig.book.label(Label::Load).unwrap();
     for sequence in 1..=40 {
         store(&rig, sequence).await;
     }
@@ -318,6 +321,7 @@ async fn an_export_is_read_in_again_and_says_the_same() {
 #[tokio::test]
 async fn an_erasure_leaves_no_row_and_a_second_one_finds_nobody() {
     let mut rig = with_data().await;
+    rig.book.label(Label::Load).unwrap();
     store(&rig, 2).await;
     let asker = Asker::owner(&rig);
     let first = asker.verb(Verb::Erase).await;
@@ -436,6 +440,7 @@ async fn a_hold_that_comes_after_the_erasure_still_keeps_the_data() {
 #[tokio::test]
 async fn a_rectified_value_is_used_and_the_old_one_never_again() {
     let mut rig = with_data().await;
+    rig.book.label(Label::Load).unwrap();
     // One more day record is on its way when the owner asks.
     let mut frame = batch(2, Vec::new());
     frame.days = vec![day(2)];

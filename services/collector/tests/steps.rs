@@ -12,6 +12,7 @@ use imprimatur_collector::operator::Act;
 use imprimatur_collector::publisher::Step;
 use imprimatur_consent::SigningSeed;
 use imprimatur_consent::policy::STRICTEST;
+use imprimatur_ledger::Label;
 use imprimatur_proto::consent::v1::{ConsentEvent, Decision};
 use imprimatur_proto::ingest::v1::Outcome;
 use imprimatur_runtime::UtcDate;
@@ -54,6 +55,8 @@ fn copy(from: &Path, to: &Path) {
 /// A collector with many small files of yesterday, one row on its way, and an erasure to finish.
 async fn busy() -> Rig {
     let mut rig = granted().await;
+    // Many files of one date are more than a printer may tell of it.
+    rig.book.label(Label::Load).unwrap();
     let other = SigningSeed::from_seed(&[8; 32]);
     let event = ConsentEvent {
         public_key: other.public().to_vec(),

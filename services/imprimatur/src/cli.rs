@@ -178,6 +178,10 @@ pub struct Collector {
     /// promises other regions is not offered.
     #[arg(long, value_name = "REGION", default_value = "EEA")]
     pub region: Region,
+    /// For load tests: any number of reports is taken of a date. All that comes is labelled synthetic
+    /// for the life of the folder, and a folder that holds anything else is refused.
+    #[arg(long)]
+    pub load_test: bool,
 }
 
 /// `imprimatur enrol`.

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use imprimatur_consent::Policy;
+use imprimatur_ledger::Label;
 use imprimatur_query::{Engine, EngineSettings, QueryError, Request};
 use imprimatur_runtime::lifecycle;
 
@@ -44,7 +45,7 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
         grpc: args.grpc.unwrap_or_else(|| loopback(0)),
         policy: text(args.policy.as_deref())?,
         region: args.region,
-        synthetic: true,
+        label: Label::Synthetic,
     };
     let policy = Policy::read(&settings.policy).map_err(|error| CommandError::Policy {
         path: args.policy.unwrap_or_default(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use imprimatur_bridge::{BridgeSettings, BrokerAddress, Credentials};
 use imprimatur_collector::{Collector, CollectorSettings};
 use imprimatur_consent::Digest;
+use imprimatur_ledger::Label;
 use imprimatur_runtime::{SystemClock, lifecycle};
 
 use crate::broker::{BrokerSettings, EmbeddedBroker};
@@ -56,7 +57,7 @@ pub async fn collector(args: cli::Collector) -> Result<(), CommandError> {
         policies: vec![text(args.policy.as_deref())?],
         region: args.region,
         publish_every: std::time::Duration::from_secs(1),
-        synthetic: false,
+        label: if args.load_test { Label::Load } else { Label::Real },
     };
     let running = Collector::open(settings, SystemClock::shared())?.start(stop).await?;
     say::line(&format!("collector key  {}", Digest(running.public_key)));

@@ -8,6 +8,7 @@ use imprimatur_bridge::{BridgeError, BridgeSettings, BrokerAddress, Counters, Cr
 use imprimatur_collector::region::Region;
 use imprimatur_collector::{Collector, CollectorError, CollectorSettings, Running};
 use imprimatur_consent::Digest;
+use imprimatur_ledger::Label;
 use imprimatur_runtime::{SystemClock, entropy, lifecycle};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -31,8 +32,8 @@ pub struct UpSettings {
     pub policy: String,
     /// Where the server stands.
     pub region: Region,
-    /// Whether all that comes is synthetic.
-    pub synthetic: bool,
+    /// What all that comes is.
+    pub label: Label,
 }
 
 /// The whole server, running.
@@ -64,7 +65,7 @@ impl Server {
             policies: vec![settings.policy],
             region: settings.region,
             publish_every: Duration::from_secs(1),
-            synthetic: settings.synthetic,
+            label: settings.label,
         };
         let collector = Collector::open(collector, SystemClock::shared())?;
         let unfinished = stop.clone().drop_guard();
@@ -133,7 +134,7 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
         grpc: args.grpc.unwrap_or_else(|| loopback(50_051)),
         policy: text(args.policy.as_deref())?,
         region: args.region,
-        synthetic: false,
+        label: Label::Real,
     };
     let server = Server::start(settings, stop).await?;
     say::line(&format!("MQTT  {}", server.mqtt));

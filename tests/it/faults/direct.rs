@@ -79,7 +79,8 @@ impl Alone {
     pub(super) fn spawn(name: &str, runner: Option<Command>, data: &Path, logs: &Path) -> Self {
         let port = ports::free().unwrap();
         let listen = ports::loopback(port).to_string();
-        let mut collector = imprimatur(&["collector", "--listen", &listen, "--data"]);
+        let mut collector =
+            imprimatur(&["collector", "--load-test", "--listen", &listen, "--data"]);
         collector.arg(data);
         let mut command = match runner {
             None => collector,

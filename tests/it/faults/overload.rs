@@ -35,7 +35,7 @@ const TIMES: u64 = 10;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_times_too_much_for_a_while_leaves_nothing_behind() {
     let mut chance = Chance::of(sizes::seed());
-    let (mut rig, mut all) = (Rig::start("info").await, History::default());
+    let (mut rig, mut all) = (Rig::start_for_load("info").await, History::default());
     for tap in [&rig.bridges, &rig.grpc] {
         tap.forget();
     }

@@ -107,7 +107,7 @@ impl Imprimatur {
     async fn start_collector(&mut self) -> Result<(), RunError> {
         let mut command = Command::new(&self.program);
         let listen = ports::loopback(self.grpc_port).to_string();
-        command.args(["collector", "--listen", &listen, "--data"]).arg(&self.data);
+        command.args(["collector", "--load-test", "--listen", &listen, "--data"]).arg(&self.data);
         let process = self.spawn("collector", command)?;
         let log = program::says(&process, "gRPC  ").await?;
         let line = log.lines().find_map(|line| line.strip_prefix("collector key  "));

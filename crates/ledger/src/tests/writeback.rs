@@ -242,7 +242,7 @@ fn write(book: &Book, before: &View, op: Op) -> Result<(), BookError> {
             let Some(batch) = txn.open_batch(subject, number, frame, TODAY.start()) else {
                 return Ok(());
             };
-            let record = batch.begin_record(RecordKind::Print, TODAY);
+            let Ok(record) = batch.begin_record(RecordKind::Print, TODAY) else { return Ok(()) };
             let Ok(permit) = batch.permit(Category::PrintTime, TODAY) else { return Ok(()) };
             batch.append(record, section(Category::PrintTime), permit).unwrap();
             batch.finish()?;

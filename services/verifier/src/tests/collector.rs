@@ -121,7 +121,7 @@ impl Collector {
         let subject = key(seed).subject();
         let frame = Digest::of(&[seed, u8::try_from(number).unwrap()]);
         let batch = txn.open_batch(subject, number, frame, self.today.start()).unwrap();
-        let record = batch.begin_record(RecordKind::Print, self.today);
+        let record = batch.begin_record(RecordKind::Print, self.today).unwrap();
         let permit = batch.permit(Category::PrintTime, self.today).unwrap();
         batch.append(record, section(), permit).unwrap();
         let position = batch.finish().unwrap();
