@@ -10,7 +10,7 @@ async fn says(arguments: &[&str]) -> Answer {
 
 #[tokio::test]
 async fn every_command_shows_an_example() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &["up"],
         &["broker"],
         &["bridge"],
@@ -20,6 +20,7 @@ async fn every_command_shows_an_example() {
         &["metrics"],
         &["compliance", "verify"],
         &["compliance", "schema"],
+        &["compliance", "attack"],
     ];
     let mut without = Vec::new();
     for command in commands {

@@ -241,6 +241,32 @@ pub enum Compliance {
     /// Capacity and field table, from the contract alone.
     #[command(after_help = "Example: imprimatur compliance schema --json")]
     Schema(Output),
+    /// Try at a collector's door what must be refused, as a modified agent would; erase what was said.
+    #[command(
+        after_help = "Example: imprimatur compliance attack --target http://127.0.0.1:50051\n\
+                      Exit code 0 only if everything was refused with its documented reason and no \
+                      more came through than is declared; 69 when nothing is proven: nobody answers, \
+                      an honest batch was not taken, or it was stopped."
+    )]
+    Attack(Attack),
+}
+
+/// `imprimatur compliance attack`.
+#[derive(Debug, Args)]
+pub struct Attack {
+    /// Address of the collector's gRPC. Use one of your own: it sees thousands of bad frames.
+    #[arg(long, value_name = "URL")]
+    pub target: String,
+    /// Address of the same server's MQTT broker: topics, retained messages and the road through the
+    /// bridge are tried, too.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub broker: Option<String>,
+    /// A policy to which the collector takes consent; the default is the shipped one, `strictest`.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `imprimatur compliance verify` and `imprimatur ledger verify`.

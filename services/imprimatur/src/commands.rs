@@ -1,6 +1,7 @@
 //! The commands: each asks a library and says what it answered.
 
 mod ask;
+mod attack;
 mod backup;
 mod ledger;
 pub mod policy;
@@ -36,6 +37,7 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
             schema(&output);
             Ok(())
         }
+        Command::Compliance(Compliance::Attack(args)) => attack::run(args).await,
         Command::Policy(command) => policy::run(command).await,
         Command::Subject(command) => subject::run(command).await,
         Command::Ledger(command) => ledger::run(&command),

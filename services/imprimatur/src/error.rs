@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use imprimatur_attacker::AttackError;
 use imprimatur_bridge::{BridgeError, SettingsError};
 use imprimatur_collector::CollectorError;
 use imprimatur_consent::policy::Problem;
@@ -54,6 +55,9 @@ pub enum CommandError {
     /// What is stored cannot be verified. Exit 1.
     #[error("nothing is proven")]
     Snapshot(#[from] SnapshotError),
+    /// The attack proves nothing. Exit 2 for an address that is none, else 69.
+    #[error("the attack proves nothing")]
+    Attack(#[from] AttackError),
     /// The synthetic fleet failed. Exit 70.
     #[error("the synthetic fleet failed")]
     Fleet(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -68,13 +72,13 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::No(_) | Self::Snapshot(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Attack(AttackError::Target(_) | AttackError::Broker(_)) => 2,
             Self::File { .. }
             | Self::Policy { .. }
             | Self::BridgeSettings(_)
             | Self::Collector(CollectorError::Policy { .. } | CollectorError::Region { .. })
             | Self::Broker(BrokerError::OutOfRange { .. }) => 64,
-            Self::Broker(_) | Self::Bridge(_) | Self::Collector(_) => 69,
+            Self::Broker(_) | Self::Bridge(_) | Self::Collector(_) | Self::Attack(_) => 69,
             Self::Query(error) => query_exit(error),
             Self::Fleet(_) | Self::System(_) => 70,
         }

@@ -30,9 +30,10 @@ pub(super) fn promises(promises: &Promises, cited: &Cited) -> String {
 /// `docs/cases.md`.
 pub(super) fn cases(cases: &Cases) -> String {
     let mut page = format!(
-        "{GENERATED}\n# Adversarial cases\n\nWhat somebody may try against consent, identity and \
-         evidence, what stops it, the test that shows it, and the opposite: that what is honest \
-         still passes, or that the check can fail at all.\n"
+        "{GENERATED}\n# Adversarial cases\n\nWhat somebody may try against consent, identity, \
+         geometry and evidence, what stops it, the test that shows it, and the opposite: that what \
+         is honest still passes, or that the check can fail at all. [attack.md](attack.md) tells how \
+         to try those that have a door.\n"
     );
     for group in &cases.group {
         page.push_str("\n## ");

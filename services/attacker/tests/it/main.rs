@@ -1,0 +1,153 @@
+//! The attack against a real collector, through a real broker, and against what takes everything.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod yes;
+
+use std::collections::BTreeSet;
+
+use imprimatur_attacker::{AttackError, Report, Settings, Verdict, attack};
+use imprimatur_bridge::{BridgeSettings, BrokerAddress, Credentials};
+use imprimatur_collector::{Collector, CollectorSettings, Running};
+use imprimatur_consent::Policy;
+use imprimatur_consent::policy::STRICTEST;
+use imprimatur_ledger::Label;
+use imprimatur_runtime::{Clock as _, SystemClock};
+use imprimatur_testkit::peers::Mosquitto;
+use tokio_util::sync::CancellationToken;
+
+/// The cases that have a door at the collector.
+const CASES: [u32; 44] = [
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 23, 25, 26, 30, 31, 33, 34,
+    35, 36, 37, 38, 39, 40, 41, 42, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53,
+];
+
+/// The rest of them.
+const MORE: [u32; 5] = [54, 55, 56, 57, 58];
+
+fn settings(target: String) -> Settings {
+    Settings {
+        target,
+        broker: None,
+        policy: Policy::read(STRICTEST).unwrap().hash,
+        today: SystemClock.today(),
+    }
+}
+
+async fn run(settings: &Settings) -> Result<Report, AttackError> {
+    attack(settings, CancellationToken::new(), |_| {}).await
+}
+
+struct Rig {
+    running: Running,
+    stop: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    async fn start(label: Label) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings =
+            CollectorSettings { label, ..CollectorSettings::local(folder.path().join("data")) };
+        let stop = CancellationToken::new();
+        let collector = Collector::open(settings, SystemClock::shared()).unwrap();
+        let running = collector.start(stop.clone()).await.unwrap();
+        Self { running, stop, _folder: folder }
+    }
+
+    fn target(&self) -> String {
+        format!("http://{}", self.running.address)
+    }
+}
+
+/// The cases of which something was not refused as documented.
+fn failed(report: &Report) -> BTreeSet<u32> {
+    let wrong = report.attempts.iter().filter(|attempt| attempt.verdict != Verdict::Refused);
+    wrong.map(|attempt| attempt.case).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_refuses_every_case_with_its_documented_reason() {
+    let rig = Rig::start(Label::Real).await;
+    let report = run(&settings(rig.target())).await.unwrap();
+    assert!(failed(&report).is_empty(), "{report}");
+    assert_eq!(report.cases(), CASES.into_iter().chain(MORE).collect::<BTreeSet<_>>());
+    assert!(report.goodput.whole && report.goodput.holds(), "{report}");
+    assert!(report.goodput.measured_bits > 490.0, "{report}");
+    assert!(report.holds && report.left == 0 && report.erased > 10, "{report}");
+    // Refusals are distinct where their reasons are.
+    let words: BTreeSet<_> =
+        report.attempts.iter().map(|attempt| attempt.expected.as_str()).collect();
+    assert!(words.len() >= 24, "{words:?}");
+    let counts = rig.running.counts().unwrap();
+    assert!(counts["refused.unknown_field"] > 500, "{counts:?}");
+    rig.stop.cancel();
+    rig.running.ended().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_without_ceilings_is_found_out() {
+    let rig = Rig::start(Label::Load).await;
+    let report = run(&settings(rig.target())).await.unwrap();
+    assert_eq!(failed(&report), BTreeSet::from([44, 49]), "{report}");
+    assert!(!report.holds);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_everything_fails_in_every_case() {
+    let address = yes::serve().await;
+    let report = run(&settings(format!("http://{address}"))).await.unwrap();
+    assert_eq!(failed(&report), CASES.into_iter().chain(MORE).collect::<BTreeSet<_>>(), "{report}");
+    let accepted: BTreeSet<u32> = report
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.verdict == Verdict::Accepted)
+        .map(|attempt| attempt.case)
+        .collect();
+    assert_eq!(accepted, failed(&report), "{report}");
+    assert!(!report.goodput.holds() && !report.holds);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_honest_beginning_nothing_is_proven() {
+    let rig = Rig::start(Label::Real).await;
+    let unknown =
+        Settings { policy: imprimatur_consent::Digest([5; 32]), ..settings(rig.target()) };
+    let error = run(&unknown).await.unwrap_err();
+    assert!(matches!(&error, AttackError::NoBaseline { answer, .. } if answer == "policy_unknown"));
+    let nobody = settings("http://127.0.0.1:1".to_owned());
+    assert!(matches!(run(&nobody).await, Err(AttackError::Unreachable { .. })));
+    let nonsense = settings("no address".to_owned());
+    assert!(matches!(run(&nonsense).await, Err(AttackError::Target(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_attack_erases_what_it_said() {
+    let rig = Rig::start(Label::Real).await;
+    let stop = CancellationToken::new();
+    let halt = stop.clone();
+    let ended = attack(&settings(rig.target()), stop, move |_| halt.cancel()).await;
+    assert!(matches!(ended, Err(AttackError::Stopped)), "{ended:?}");
+    let counts = rig.running.counts().unwrap();
+    let recorded = counts["consent.recorded"];
+    assert!(recorded > 0 && counts["rights.accepted"] > 0, "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_road_through_broker_and_bridge_refuses_the_same() {
+    let rig = Rig::start(Label::Real).await;
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Mosquitto::start(folder.path()).await.unwrap();
+    let account = broker.bridge_credentials();
+    let credentials = Credentials::new(account.user.clone(), account.password.clone()).unwrap();
+    let address = BrokerAddress::new("127.0.0.1", broker.port()).unwrap();
+    let bridge = BridgeSettings::new(address, credentials, &rig.target()).unwrap();
+    let stop = CancellationToken::new();
+    let carrying = tokio::spawn(imprimatur_bridge::run(bridge, stop.clone()));
+    let at = Some(format!("127.0.0.1:{}", broker.port()));
+    let settings = Settings { broker: at, ..settings(rig.target()) };
+    let report = run(&settings).await.unwrap();
+    assert!(report.holds, "{report}");
+    assert!(report.cases().contains(&32), "{report}");
+    stop.cancel();
+    carrying.await.unwrap().unwrap();
+}
