@@ -156,6 +156,9 @@ impl Failure {
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    if let Err(error) = imprimatur_runtime::lifecycle::leave_no_dump() {
+        drop(writeln!(io::stderr(), "imprimatur-agent: a crash might leave a dump: {error}"));
+    }
     match Arguments::try_parse() {
         Ok(arguments) => arguments.execute(),
         Err(error) if error.use_stderr() && slicer_report::is_called() => {

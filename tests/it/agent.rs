@@ -12,6 +12,7 @@ use imprimatur_proto::telemetry::v1::{PrintReport, PrintTemperature, PrintTime};
 use imprimatur_runtime::{Clock as _, SystemClock};
 use imprimatur_testkit::process::Guarded;
 use imprimatur_testkit::wait;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::program::{Answer, program, said};
@@ -88,6 +89,13 @@ impl Host {
     /// Ends it with SIGTERM; gives its exit code.
     pub(crate) async fn end(&mut self) -> Option<i32> {
         self.process.take().unwrap().terminate().await.unwrap().code()
+    }
+
+    /// Lets it crash; gives its exit code, which a signal leaves out.
+    pub(crate) async fn crash(&mut self) -> Option<i32> {
+        let mut process = self.process.take().unwrap();
+        process.signal(Signal::ABORT).unwrap();
+        process.wait(SOON).await.unwrap().code()
     }
 
     /// Takes it away as a power cut would.

@@ -13,7 +13,9 @@ use imprimatur_proto::record::RecordKind;
 use imprimatur_proto::{contract, field};
 use imprimatur_runtime::{Clock as _, SystemClock};
 use imprimatur_testkit::peers::{OctoPrint, Profile, PrusaSlicer};
+use imprimatur_testkit::process::Guarded;
 use imprimatur_testkit::{stl, wait};
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +39,7 @@ const OTHERS: u32 = 25;
 async fn a_real_print_travels_the_whole_road_and_nothing_else_does() {
     let rig = Rig::start("trace").await;
     let planted = Planted::default();
+    planted::allow_dumps();
     let octoprint = OctoPrint::start(rig.folder()).await.unwrap();
     let gcode = sliced(rig.folder(), &planted).await;
     let source = Planted::octoprint(&octoprint);
@@ -66,9 +69,26 @@ async fn a_real_print_travels_the_whole_road_and_nothing_else_does() {
     assert_eq!(answer["cells"][0]["principals"], 26, "one real and 25 others: {answer}");
     invariants_hold(&rig).await;
 
-    assert_eq!(host.end().await, Some(0));
     assert_eq!(rig.rows(RecordKind::Print).len(), 26);
+    a_crash_dumps_nothing(&rig, &mut host).await;
     planted.are_nowhere(&rig, &host);
+}
+
+/// The agent crashes and may not be dumped; another program may, and is where this system writes dumps beside it.
+async fn a_crash_dumps_nothing(rig: &Rig, host: &mut Host) {
+    assert_eq!(planted::dump_limit(host.process().id()), "0");
+    assert_eq!(host.crash().await, None);
+    assert_eq!(planted::dumps(rig.folder()), Vec::<PathBuf>::new(), "a crash left its memory");
+    let mut other = std::process::Command::new("/bin/sleep");
+    other.arg("60").current_dir(rig.folder());
+    let mut other = Guarded::spawn("other", other, rig.folder()).unwrap();
+    assert_eq!(planted::dump_limit(other.id()), "unlimited");
+    other.signal(Signal::ABORT).unwrap();
+    other.wait(SOON).await.unwrap();
+    let dumps = planted::dumps(rig.folder());
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    assert_eq!(dumps.len(), usize::from(pattern.starts_with("core")), "{pattern}");
+    dumps.iter().for_each(|dump| std::fs::remove_file(dump).unwrap());
 }
 
 /// A real file of a real slicer, with everything in it that a slicer can tell of its user.
@@ -91,6 +111,7 @@ async fn sliced(folder: &Path, planted: &Planted) -> PathBuf {
     PrusaSlicer::slice(&model, &gcode, Profile::Full, &settings).await.unwrap();
     let text = std::fs::read_to_string(&gcode).unwrap();
     assert!(text.contains("M109 S185") && text.contains("S45"), "the slicer chose other targets");
+    std::fs::write(&gcode, planted.plant(&text)).unwrap();
     gcode
 }
 

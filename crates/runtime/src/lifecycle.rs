@@ -1,7 +1,8 @@
-//! How processes end: one token that says stop, and a bounded wait for what is under way.
+//! How processes end: one token that says stop, a bounded wait for what is under way, and no dump of memory.
 
 use std::time::Duration;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +38,18 @@ pub fn stop_on_signals() -> std::io::Result<CancellationToken> {
         told.cancel();
     });
     Ok(stop)
+}
+
+/// Lets no crash write this process's memory anywhere: it holds keys, and names that are not to be kept.
+///
+/// Neither a file nor a program such as `systemd-coredump` gets it, and no other process of the same account may look
+/// into it (`prctl(2)`, `PR_SET_DUMPABLE`).
+///
+/// # Errors
+/// When the kernel refuses. Report it and go on: the limit of the session still holds.
+pub fn leave_no_dump() -> std::io::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    Ok(setrlimit(Resource::Core, none).and(set_dumpable_behavior(DumpableBehavior::NotDumpable))?)
 }
 
 /// Signals `stop`, then waits at most `grace` for the tracked tasks.

@@ -9,6 +9,9 @@ use imprimatur::{commands, say};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.start_logs();
+    if let Err(error) = imprimatur_runtime::lifecycle::leave_no_dump() {
+        say::error(&format!("a crash might leave a dump: {error}"));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

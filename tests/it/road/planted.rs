@@ -1,7 +1,7 @@
 //! What identifies a person or a machine, planted wherever it can be, and the proof that it is nowhere.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use imprimatur_consent::Digest;
@@ -10,6 +10,7 @@ use imprimatur_testkit::mqtt;
 use imprimatur_testkit::peers::OctoPrint;
 use imprimatur_testkit::search::{Form, occurrences};
 use imprimatur_testkit::tap::Direction;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::agent::Host;
 use crate::rig::Rig;
@@ -25,6 +26,8 @@ pub(super) struct Planted {
     user: &'static str,
     login: &'static str,
     host: &'static str,
+    /// One for each kind of place in a sliced file that takes free text.
+    texts: [&'static str; 6],
 }
 
 impl Default for Planted {
@@ -36,6 +39,14 @@ impl Default for Planted {
             user: "annette-von-droste",
             login: "hoelderlin-login",
             host: "werkstatt-rechner-tuebingen",
+            texts: [
+                "Bemerkung-Gryphius-1664",
+                "Miniatur-Opitz-1624",
+                "Anzeige-Fleming-1640",
+                "MAKRO_LOGAU_1654",
+                "Objekt-Zesen-1689",
+                "SN-Hofmannswaldau-1679",
+            ],
         }
     }
 }
@@ -48,6 +59,19 @@ impl Planted {
             "[[source]]\nkind = \"octoprint\"\nurl = \"{url}\"\napi_key = \"{key}\"\n\
              poll_seconds = 1\n"
         )
+    }
+
+    /// A sliced file with more free text than its slicer wrote.
+    pub(super) fn plant(&self, gcode: &str) -> String {
+        let [comment, picture, message, command, object, serial] = self.texts;
+        let picture = String::from_utf8(base64(picture)).unwrap();
+        let head = format!(
+            "; {comment}\n; thumbnail begin 16x16 {}\n; {picture}\n; thumbnail end\n; printer_serial = {serial}\n\
+             M117 {message}\n{command} WHO={message}\nM486 A{object}\n\
+             EXCLUDE_OBJECT_DEFINE NAME={object} CENTER=3,4 POLYGON=[[0,0],[8,0],[8,8]]\n",
+            picture.len()
+        );
+        format!("{head}{gcode}; {comment}\nM117 {message}\n")
     }
 
     /// The agent's environment.
@@ -65,6 +89,7 @@ impl Planted {
             [stem, &self.folder, &self.solid, self.user, self.login, self.host]
                 .map(str::to_owned)
                 .to_vec();
+        all.extend(self.texts.map(str::to_owned));
         // The accounts, keys and printer of `OctoPrint`, and what the slicer was told of its user.
         all.extend(
             ["labadmin", "labstatus", "LABADMINKEY", "LABSTATUSONLYKEY", "Jane Doe", "Jane's MK3S"]
@@ -87,6 +112,29 @@ impl Planted {
         }
         the_search_finds_what_is_there(rig, &places, &secrets);
     }
+}
+
+/// Lets crashes dump their memory, as far as this process may.
+pub(super) fn allow_dumps() {
+    let all = Rlimit { current: None, maximum: None };
+    setrlimit(Resource::Core, all)
+        .expect("the limit of dumps can be lifted; run the tests as root");
+}
+
+/// How large a dump of a process may be: bytes, or `unlimited`.
+pub(super) fn dump_limit(process: u32) -> String {
+    let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+    line.and_then(|line| line.split_whitespace().next()).unwrap().to_owned()
+}
+
+/// Dumps of memory in a folder.
+pub(super) fn dumps(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let dump = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"core"))
+    };
+    files.filter(dump).collect()
 }
 
 /// Hardware addresses and the serial number of this installation.
