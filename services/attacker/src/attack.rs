@@ -6,7 +6,8 @@ use imprimatur_proto::rights::v1::{RightsRequest, Verb};
 use imprimatur_runtime::UtcDate;
 use tokio_util::sync::CancellationToken;
 
-use crate::door::{Answer, Door};
+use crate::answer::Answer;
+use crate::door::Door;
 use crate::error::AttackError;
 use crate::report::{Attempt, Report};
 use crate::subject::{Subject, print};

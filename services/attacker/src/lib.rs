@@ -5,6 +5,7 @@
 //! Something honest must be taken first, else a refusal proves nothing. What is allowed is used as a
 //! channel: values are filled with random bits, read back from what is stored, and counted.
 
+mod answer;
 mod attack;
 mod cases;
 mod door;

@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
+use imprimatur_consent::Digest;
 use imprimatur_proto::canonical;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 
+use crate::answer::{Answer, frame_of, verdict_of};
 use crate::attack::Attack;
-use crate::door::verdict_of;
 use crate::error::AttackError;
 use crate::subject::print;
 use crate::wire;
@@ -37,9 +38,12 @@ pub(crate) async fn run(attack: &mut Attack, broker: &str) -> Result<(), AttackE
         &[canonical::encode(&print(attack.today, 1))],
         &[],
     );
-    let bad = attack.honest.frame([batch, wire::bytes(31, b"solid cube")].concat());
+    let frames = [31, 32, 33].map(|field| {
+        attack.honest.frame([batch.clone(), wire::bytes(field, b"solid cube")].concat())
+    });
+    let [bad, ..] = &frames;
 
-    let verdict = carried(&mut connect(&subject), &subject, &bad).await;
+    let verdict = carried(&mut connect(&subject), &subject, bad).await;
     attack.note(36, "an unknown field through broker and bridge", "unknown_field", &verdict);
     let topics = [
         format!("imprimatur/v1/{subject}/batch/{}", hex::encode("solid cube")),
@@ -47,12 +51,12 @@ pub(crate) async fn run(attack: &mut Attack, broker: &str) -> Result<(), AttackE
         "printers/brave-otter/temperature".to_owned(),
     ];
     for (case, topic) in [26, 26, 33].into_iter().zip(topics) {
-        let taken = taken(&mut connect(&subject), &topic, false, &bad).await;
+        let taken = taken(&mut connect(&subject), &topic, bad).await;
         attack.check(case, "a topic that tells something", "not_taken", !taken);
     }
-    let kept = taken(&mut connect(&subject), &own, true, &bad).await;
+    let kept = kept(&mut connect(&subject), &subject, &frames).await;
     attack.check(32, "a message that the broker is to keep", "not_taken", !kept);
-    let taken = taken(&mut connect("brave-otter-4711"), &own, false, &bad).await;
+    let taken = taken(&mut connect("brave-otter-4711"), &own, bad).await;
     attack.check(26, "another's topic under a client id that tells something", "not_taken", !taken);
     Ok(())
 }
@@ -62,10 +66,10 @@ async fn carried(
     (client, events): &mut (AsyncClient, EventLoop),
     subject: &str,
     frame: &[u8],
-) -> crate::door::Answer {
+) -> Answer {
     let topic = |kind: &str| format!("imprimatur/v1/{subject}/{kind}");
     if client.try_subscribe(topic("verdict"), QoS::AtLeastOnce).is_err() {
-        return crate::door::Answer::silent();
+        return Answer::silent();
     }
     let answer = async {
         loop {
@@ -83,20 +87,60 @@ async fn carried(
                 Err(_gone) => break,
             }
         }
-        crate::door::Answer::silent()
+        Answer::silent()
     };
     let answer = tokio::time::timeout(ANSWER_WITHIN, answer).await;
-    answer.unwrap_or_else(|_elapsed| crate::door::Answer::silent())
+    answer.unwrap_or_else(|_elapsed| Answer::silent())
+}
+
+/// Whether a broker carries a message that it is to keep. One that acknowledges it and throws it away
+/// keeps nothing: then only what was sent behind it is answered.
+async fn kept(
+    (client, events): &mut (AsyncClient, EventLoop),
+    subject: &str,
+    [retained, behind, last]: &[Vec<u8>; 3],
+) -> bool {
+    let topic = |kind: &str| format!("imprimatur/v1/{subject}/{kind}");
+    let publish = |frame: &Vec<u8>, retain| {
+        client.try_publish(topic("batch"), QoS::AtLeastOnce, retain, frame.clone()).is_ok()
+    };
+    if client.try_subscribe(topic("verdict"), QoS::AtLeastOnce).is_err() {
+        return false;
+    }
+    let carried = async {
+        loop {
+            match events.poll().await {
+                Ok(Event::Incoming(Packet::SubAck(_))) => {
+                    if !(publish(retained, true) && publish(behind, false)) {
+                        return false;
+                    }
+                }
+                Ok(Event::Incoming(Packet::Publish(message))) => {
+                    let about = frame_of(&message.payload);
+                    if about == Some(Digest::of(retained)) {
+                        return true;
+                    }
+                    let done = about == Some(Digest::of(last)) || !publish(last, false);
+                    if done {
+                        return false;
+                    }
+                }
+                Ok(Event::Incoming(Packet::Disconnect(_))) | Err(_) => return false,
+                Ok(_) => {}
+            }
+        }
+    };
+    // Silence would be no answer to what was sent behind: that is no refusal.
+    tokio::time::timeout(ANSWER_WITHIN, carried).await.unwrap_or(true)
 }
 
 /// Whether a broker acknowledges a message.
 async fn taken(
     (client, events): &mut (AsyncClient, EventLoop),
     topic: &str,
-    retain: bool,
     payload: &[u8],
 ) -> bool {
-    if client.try_publish(topic, QoS::AtLeastOnce, retain, payload.to_vec()).is_err() {
+    if client.try_publish(topic, QoS::AtLeastOnce, false, payload.to_vec()).is_err() {
         return false;
     }
     let answer = async {

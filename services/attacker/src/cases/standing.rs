@@ -8,8 +8,9 @@ use imprimatur_proto::telemetry::v1::{
     MaterialFamily, PrintLaser, PrintMaterial, PrintReport, PrintTime,
 };
 
+use crate::answer::Answer;
 use crate::attack::Attack;
-use crate::door::{Answer, signed};
+use crate::door::signed;
 use crate::error::AttackError;
 use crate::subject::{Subject, print};
 use crate::wire;

@@ -1,6 +1,9 @@
 //! The attack against a real collector, through a real broker, and against what takes everything.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../imprimatur/src/broker.rs"]
+#[expect(unreachable_pub, dead_code, reason = "shared with the program that embeds it")]
+mod broker;
 mod yes;
 
 use std::collections::BTreeSet;
@@ -132,22 +135,38 @@ async fn a_stopped_attack_erases_what_it_said() {
     assert!(recorded > 0 && counts["rights.accepted"] > 0, "{counts:?}");
 }
 
+/// Attacks a collector with a bridge at this broker.
+async fn through(host: &str, port: u16, credentials: Credentials) -> Report {
+    let rig = Rig::start(Label::Real).await;
+    let address = BrokerAddress::new(host, port).unwrap();
+    let bridge = BridgeSettings::new(address, credentials, &rig.target()).unwrap();
+    let stop = CancellationToken::new();
+    let carrying = tokio::spawn(imprimatur_bridge::run(bridge, stop.clone()));
+    let settings = Settings { broker: Some(format!("{host}:{port}")), ..settings(rig.target()) };
+    let report = run(&settings).await.unwrap();
+    stop.cancel();
+    carrying.await.unwrap().unwrap();
+    report
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_road_through_broker_and_bridge_refuses_the_same() {
-    let rig = Rig::start(Label::Real).await;
     let folder = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(folder.path()).await.unwrap();
     let account = broker.bridge_credentials();
     let credentials = Credentials::new(account.user.clone(), account.password.clone()).unwrap();
-    let address = BrokerAddress::new("127.0.0.1", broker.port()).unwrap();
-    let bridge = BridgeSettings::new(address, credentials, &rig.target()).unwrap();
-    let stop = CancellationToken::new();
-    let carrying = tokio::spawn(imprimatur_bridge::run(bridge, stop.clone()));
-    let at = Some(format!("127.0.0.1:{}", broker.port()));
-    let settings = Settings { broker: at, ..settings(rig.target()) };
-    let report = run(&settings).await.unwrap();
-    assert!(report.holds, "{report}");
-    assert!(report.cases().contains(&32), "{report}");
-    stop.cancel();
-    carrying.await.unwrap().unwrap();
+    let report = through("127.0.0.1", broker.port(), credentials).await;
+    assert!(report.holds && report.cases().contains(&32), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_broker_refuses_the_same() {
+    let password = "a password of the tests";
+    let mut settings = broker::BrokerSettings::new("bridge", password);
+    settings.listen = ([127, 0, 0, 1], 0).into();
+    let broker = broker::EmbeddedBroker::start(settings).await.unwrap();
+    let credentials = Credentials::new("bridge", password).unwrap();
+    let report = through("127.0.0.1", broker.address().port(), credentials).await;
+    assert!(report.holds && report.cases().contains(&32), "{report}");
+    broker.stop().await.unwrap();
 }
