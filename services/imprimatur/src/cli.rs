@@ -1,5 +1,6 @@
 //! The command line.
 
+mod proof;
 pub mod records;
 
 use std::net::SocketAddr;
@@ -9,6 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use imprimatur_collector::region::Region;
 use imprimatur_consent::Digest;
 use imprimatur_runtime::logs;
+
+pub use proof::Proof;
 
 /// Telemetry of 3D printers that exists only where somebody said yes: the server.
 #[derive(Debug, Parser)]
@@ -234,10 +237,10 @@ pub struct Output {
 /// `imprimatur compliance`.
 #[derive(Debug, Subcommand)]
 pub enum Compliance {
-    /// Read every stored byte and every recorded event, and prove INV-1, 5, 7, 9 and 10.
-    #[command(after_help = "Example: imprimatur compliance verify --data /var/lib/imprimatur\n\
-                      Exit code 0 only if every invariant holds.")]
-    Verify(Verify),
+    /// Read every stored byte and every recorded event: prove INV-1, 5, 7, 9 and 10, search for
+    /// geometry, and say of the others what bytes cannot show.
+    #[command(after_help = proof::HELP)]
+    Verify(Box<Proof>),
     /// Capacity and field table, from the contract alone.
     #[command(after_help = "Example: imprimatur compliance schema --json")]
     Schema(Output),
@@ -269,7 +272,7 @@ pub struct Attack {
     pub json: bool,
 }
 
-/// `imprimatur compliance verify` and `imprimatur ledger verify`.
+/// `imprimatur ledger verify`, and the first options of `imprimatur compliance verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
     /// The collector's folder, or a copy of its `lake`, `evidence`, `log` and `keys`.

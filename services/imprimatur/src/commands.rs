@@ -5,6 +5,7 @@ mod attack;
 mod backup;
 mod ledger;
 pub mod policy;
+mod proof;
 mod subject;
 
 use imprimatur_collector::control::{Ask, Told};
@@ -14,7 +15,7 @@ use imprimatur_proto::record::RecordKind;
 use imprimatur_query::{Engine, EngineSettings, Request};
 
 use self::ask::{ask, unexpected};
-use crate::cli::{Command, Compliance, Enrol, Output, Query, Verify};
+use crate::cli::{Command, Compliance, Enrol, Output, Query};
 use crate::error::CommandError;
 use crate::{demo, roles, say, up};
 
@@ -32,7 +33,7 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Enrol(args) => enrol(&args).await,
         Command::Query(args) => Box::pin(query(&args)).await,
         Command::Metrics(output) => metrics(&output),
-        Command::Compliance(Compliance::Verify(args)) => verify(&args),
+        Command::Compliance(Compliance::Verify(args)) => proof::run(&args),
         Command::Compliance(Compliance::Schema(output)) => {
             schema(&output);
             Ok(())
@@ -93,11 +94,6 @@ fn metrics(output: &Output) -> Result<(), CommandError> {
         say::line(&format!("{:<18} by: {}", "", dimensions.join(", ")));
     }
     Ok(())
-}
-
-fn verify(args: &Verify) -> Result<(), CommandError> {
-    let report = imprimatur_verifier::verify(&args.data, &ledger::trust(args)?)?;
-    ledger::verdict(&report, args.json)
 }
 
 fn schema(output: &Output) {

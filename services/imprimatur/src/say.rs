@@ -54,6 +54,29 @@ impl Screen {
     }
 }
 
+/// A line on standard error that says how far a long command is; nothing unless that is a terminal.
+#[derive(Debug, Default)]
+pub struct Progress {
+    last: String,
+}
+
+impl Progress {
+    /// Shows the line if it changed.
+    pub fn show(&mut self, text: &str) {
+        if text != self.last && std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K{text}");
+            text.clone_into(&mut self.last);
+        }
+    }
+
+    /// Takes the line away.
+    pub fn end(self) {
+        if !self.last.is_empty() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
 /// A closed output is no reason to stop working.
 fn report(written: std::io::Result<()>) {
     if let Err(error) = written {

@@ -11,6 +11,7 @@ use crate::Trust;
 use imprimatur_runtime::UtcDate;
 
 use crate::chain::Chain;
+use crate::facts::Facts;
 use crate::report::Check;
 use crate::snapshot::Evidence;
 
@@ -26,6 +27,8 @@ pub(crate) struct Ledger<'a> {
     lost: Vec<(u64, u64)>,
     /// The newest day on which the log tells counts: on each day that rows were let go there is one.
     pub(crate) counted: UtcDate,
+    /// What the report tells beside the checks.
+    pub(crate) facts: Facts,
 }
 
 impl<'a> Ledger<'a> {
@@ -55,7 +58,12 @@ impl<'a> Ledger<'a> {
             _ => None,
         });
         let counted = counted.max().unwrap_or(UtcDate(0));
-        Self { events, commits, terms, lost, counted }
+        let facts = Facts {
+            log_key_given: trust.log_key.is_some(),
+            anchored: trust.anchor.is_some(),
+            ..Facts::of(evidence, &chain)
+        };
+        Self { events, commits, terms, lost, counted, facts }
     }
 
     /// Whether a restore lost the rows of this commit.

@@ -1,6 +1,7 @@
-//! The verifier: re-proves INV-1, INV-5, INV-7, INV-9 and INV-10 from stored bytes, offline.
+//! The verifier: re-proves INV-1, INV-5, INV-7, INV-9 and INV-10 from stored bytes, offline, searches
+//! every byte for geometry, and says of the other invariants what bytes cannot show.
 //!
-//! It reads four folders of a collector (lake, evidence, log, keys) and trusts none: consent events
+//! It reads a collector's folder (of it lake, evidence, log and keys) and trusts none: consent events
 //! are checked by their own signatures and by the commitments in the log, standings are computed
 //! anew in the order of positions, every row of every file is matched with the evidence of its
 //! commit. It never writes, opens no book and knows no pepper. What it cannot read, it cannot
@@ -8,25 +9,39 @@
 
 mod acts;
 mod chain;
+mod claims;
+mod facts;
+mod html;
 mod ledger;
+mod record;
 mod replay;
 mod report;
 mod rows;
+mod scan;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use imprimatur_consent::Invariant;
 use imprimatur_lake::Lake;
 use imprimatur_log::Checkpoint;
 use imprimatur_proto::contract;
 
+pub use claims::{Claim, Control, Shown};
+pub use facts::{BackupFact, Facts, PolicyFact};
+pub use html::{record_page, report_page};
+pub use record::{PolicyRecord, PurposeRecord, Record, RecordError};
 pub use report::{Check, Finding, Report};
+pub use scan::canary::{CANARIES_MAX, CANARY_BYTES_MAX, CANARY_BYTES_MIN, Canaries, CanaryError};
+pub use scan::searcher::SearchError;
+pub use scan::{Progress, Scanned};
 pub use snapshot::SnapshotError;
 
 use crate::ledger::Ledger;
+use crate::scan::Scan;
+use crate::scan::searcher::Searcher;
 use crate::snapshot::{Evidence, Snapshot};
 
 /// Findings kept for each invariant; more are only counted.
@@ -42,14 +57,41 @@ pub struct Trust {
     pub anchor: Option<Checkpoint>,
 }
 
-/// Verifies lake, evidence, log and keys of a collector's folder. A collector may run meanwhile:
-/// what does not hold is looked at again while the folders change.
+/// What is verified beyond the folder itself, and against what.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// What the reader knows from elsewhere.
+    pub trust: Trust,
+    /// Files and folders of logs, which are searched like the collector's own files.
+    pub logs: Vec<PathBuf>,
+    /// Texts that must be nowhere.
+    pub canaries: Canaries,
+}
+
+/// Verifies a collector's folder: lake, evidence, log and keys, and searches every file. A collector may
+/// run meanwhile: what does not hold is looked at again while the folders change.
 ///
 /// # Errors
 /// [`SnapshotError`] when there is nothing to verify or it does not belong together: exit 1, for
 /// what cannot be read is not proven.
 pub fn verify(data: &Path, trust: &Trust) -> Result<Report, SnapshotError> {
-    snapshot::settled(data, || verify_now(data, trust))
+    let wanted = Wanted { trust: trust.clone(), ..Wanted::default() };
+    verify_all(data, &wanted, &mut |_| {})
+}
+
+/// The same with logs and canaries; `told` hears how far the search of the files is.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_all(
+    data: &Path,
+    wanted: &Wanted,
+    told: &mut dyn FnMut(Progress),
+) -> Result<Report, SnapshotError> {
+    let searcher = Searcher::of(&wanted.canaries)?;
+    let mut report = snapshot::settled(data, || prove(data, &wanted.trust, &searcher))?;
+    search(&mut report, data, wanted, &searcher, told);
+    Ok(report)
 }
 
 /// Verifies log, evidence and keys alone: nothing was cut, forked, changed, used twice or hidden.
@@ -70,27 +112,47 @@ pub fn verify_still_ledger(data: &Path, trust: &Trust) -> Result<Report, Snapsho
     verify_ledger_now(data, trust)
 }
 
-fn verify_now(data: &Path, trust: &Trust) -> Result<Report, SnapshotError> {
+/// Searches every file, and says what that makes of the invariants.
+fn search(
+    report: &mut Report,
+    data: &Path,
+    wanted: &Wanted,
+    searcher: &Searcher,
+    told: &mut dyn FnMut(Progress),
+) {
+    let mut scan = Scan::new(searcher);
+    scan.folders(data, &wanted.logs, told);
+    scan.end(report);
+    report.invariants = claims::of(&report.checks);
+}
+
+/// Proves what the values show, once.
+fn prove(data: &Path, trust: &Trust, searcher: &Searcher) -> Result<Report, SnapshotError> {
     let snapshot = Snapshot::load(data)?;
     let lake = Lake::open(data.join("lake")).map_err(SnapshotError::Lake)?;
     let mut permits = Check::new(Invariant::NoPermitNoRow);
     let mut once = Check::new(Invariant::CountsOnce);
-    let mut geometry = Check::new(Invariant::NoGeometry);
+    let mut scan = Scan::new(searcher);
     let mut first = Check::new(Invariant::EvidenceFirst);
     let mut erased = Check::new(Invariant::ErasureProvable);
 
     let ledger = Ledger::open(&snapshot.ledger, trust, &mut first, &mut erased);
     let standings = replay::events_and_commits(&ledger, &mut permits, &mut once);
     match contract().capacity().within_budget() {
-        Ok(()) => geometry.passed(1),
-        Err(over) => geometry.found("contract", &over.to_string()),
+        Ok(()) => scan.geometry.passed(1),
+        Err(over) => scan.geometry.found("contract", &over.to_string()),
     }
-    let rows = rows::read(&lake, &snapshot, &mut geometry);
+    let rows = rows::read(&lake, &snapshot, &mut scan);
     let expected = rows::Expected::of(&snapshot, &ledger, &standings, &mut once, &mut erased);
     rows::match_with_evidence(&rows, &expected, &mut permits, &mut once, &mut erased);
-    let checks = vec![permits, once, geometry, first, erased];
+    scan.evidence(&ledger);
+    let checks = vec![permits, once, first, erased];
     let (files, synthetic) = (snapshot.catalogue.files.len(), snapshot.catalogue.synthetic);
-    Ok(Report { files, synthetic, rows: rows.len(), ..Report::new("compliance", &ledger, checks) })
+    let report = Report::new("compliance", &ledger, checks);
+    let facts = report.facts.clone().with(&snapshot);
+    let mut report = Report { files, synthetic, rows: rows.len(), facts, ..report };
+    scan.end(&mut report);
+    Ok(report)
 }
 
 fn verify_ledger_now(data: &Path, trust: &Trust) -> Result<Report, SnapshotError> {

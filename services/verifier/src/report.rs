@@ -7,7 +7,10 @@ use imprimatur_proto::capacity::Capacity;
 use imprimatur_proto::contract;
 
 use crate::FINDINGS_MAX;
+use crate::claims::{Claim, Shown};
+use crate::facts::Facts;
 use crate::ledger::Ledger;
+use crate::scan::Scanned;
 
 /// One thing that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -55,6 +58,15 @@ impl Check {
         }
     }
 
+    /// Adds what was checked of the same invariant elsewhere.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.holds &= other.holds;
+        self.checked = self.checked.saturating_add(other.checked);
+        self.failed = self.failed.saturating_add(other.failed);
+        let room = FINDINGS_MAX.saturating_sub(self.findings.len());
+        self.findings.extend(other.findings.into_iter().take(room));
+    }
+
     /// One check: fine, or a finding.
     pub(crate) fn expect(&mut self, fine: bool, place: &str, problem: &str) {
         if fine {
@@ -86,8 +98,14 @@ pub struct Report {
     pub rows: usize,
     /// What the contract can tell, in bits.
     pub capacity: Capacity,
+    /// What was searched; `None` when only the ledger was verified.
+    pub scan: Option<Scanned>,
     /// The checks.
     pub checks: Vec<Check>,
+    /// What is said of each of the twelve invariants; empty when only the ledger was verified.
+    pub invariants: Vec<Claim>,
+    /// What the folders say of themselves.
+    pub facts: Facts,
     /// What bytes cannot show.
     pub not_proven: &'static str,
 }
@@ -105,7 +123,10 @@ impl Report {
             files: 0,
             rows: 0,
             capacity: contract().capacity(),
+            scan: None,
             checks,
+            invariants: Vec::new(),
+            facts: ledger.facts.clone(),
             not_proven: "Dates and values are the devices' claim; the order within one publication \
                          and the day of a copy are the collector's. A log that was rewritten and \
                          signed again is found with its published key or an older checkpoint.",
@@ -133,6 +154,9 @@ impl fmt::Display for Report {
             self.capacity.print_geometry_bits,
             self.capacity.device_day_bits
         )?;
+        if let Some(scan) = &self.scan {
+            writeln!(f, "  {scan}")?;
+        }
         for check in &self.checks {
             let holds = if check.holds { "holds" } else { "FAILS" };
             let name = check.invariant.to_string();
@@ -143,6 +167,13 @@ impl fmt::Display for Report {
             let more = check.failed - u64::try_from(check.findings.len()).unwrap_or(0);
             if more > 0 {
                 writeln!(f, "         and {more} more")?;
+            }
+        }
+        for shown in [Shown::Partly, Shown::NotByBytes] {
+            let of = self.invariants.iter().filter(|claim| claim.shown == shown);
+            let names: Vec<String> = of.map(|claim| claim.invariant.to_string()).collect();
+            if !names.is_empty() {
+                writeln!(f, "  {}: {}", shown.words(), names.join(", "))?;
             }
         }
         write!(f, "  {}", self.not_proven)

@@ -1,11 +1,10 @@
 //! Rows: every byte of the lake is read by the strict reader, every row matched with its evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use imprimatur_consent::standing::Ended;
 use imprimatur_consent::{Digest, Standing};
-use imprimatur_lake::{Catalogue, Lake, Row};
+use imprimatur_lake::{Lake, Row};
 use imprimatur_ledger::RecordEvidence;
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
@@ -14,65 +13,31 @@ use imprimatur_runtime::UtcDate;
 use crate::ledger::Ledger;
 use crate::replay::Standings;
 use crate::report::Check;
+use crate::scan::Scan;
 use crate::snapshot::Snapshot;
 
-/// Reads all files that the catalogue names; reports what is no data of the contract, and what
-/// else lies in the lake.
-pub(crate) fn read(lake: &Lake, snapshot: &Snapshot, geometry: &mut Check) -> Vec<Row> {
+/// Reads all files that the catalogue names; reports what is no data of the contract, and searches
+/// the values.
+pub(crate) fn read(lake: &Lake, snapshot: &Snapshot, scan: &mut Scan<'_>) -> Vec<Row> {
     let (own, mut rows) = (Digest(contract().hash()), Vec::new());
     let told = [snapshot.catalogue.contract_hash, snapshot.ledger.manifest.contract_hash];
-    geometry.expect(told == [own, own], "contract", "is another than this program knows");
+    scan.geometry.expect(told == [own, own], "contract", "is another than this program knows");
     for file in &snapshot.catalogue.files {
         match lake.read(file) {
             Ok(of_file) => {
+                let geometry = &mut scan.geometry;
                 match lake.reproduces(file, &of_file) {
                     Ok(true) => geometry.passed(u64::try_from(of_file.len()).unwrap_or(u64::MAX)),
                     Ok(false) => geometry.found(&file.path, "holds more than its rows"),
                     Err(error) => geometry.found(&file.path, &error.to_string()),
                 }
+                scan.rows(&file.path, &of_file);
                 rows.extend(of_file);
             }
-            Err(error) => geometry.found(&file.path, &error.to_string()),
+            Err(error) => scan.geometry.found(&file.path, &error.to_string()),
         }
     }
-    strangers(lake, geometry);
     rows
-}
-
-/// Files that no catalogue names. The newest catalogue is asked: a collector may have published
-/// since.
-fn strangers(lake: &Lake, geometry: &mut Check) {
-    let Ok(catalogue) = Catalogue::load(lake.folder()) else {
-        return geometry.found("catalogue", "cannot be read any more");
-    };
-    let mut named: BTreeSet<_> =
-        catalogue.files.iter().filter_map(|file| lake.locate(file)).collect();
-    named.insert(lake.folder().join("catalogue.json"));
-    let mut strange = BTreeSet::new();
-    let mut seen = 0;
-    walk(lake.folder(), geometry, &mut |path| {
-        seen += 1;
-        if !named.contains(path) {
-            strange.insert(path.to_owned());
-        }
-    });
-    geometry.passed(seen);
-    for path in strange {
-        geometry.found(&path.display().to_string(), "lies in the lake and no catalogue names it");
-    }
-}
-
-fn walk(folder: &Path, geometry: &mut Check, visit: &mut impl FnMut(&Path)) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return geometry.found(&folder.display().to_string(), "cannot be listed");
-    };
-    for entry in entries {
-        match entry {
-            Ok(entry) if entry.path().is_dir() => walk(&entry.path(), geometry, visit),
-            Ok(entry) => visit(&entry.path()),
-            Err(error) => geometry.found(&folder.display().to_string(), &error.to_string()),
-        }
-    }
 }
 
 /// What must be in the lake, what may be, and what must not.
@@ -131,6 +96,7 @@ impl<'a> Expected<'a> {
                 records.insert((commit.position, place), record);
             }
         }
+        outlived(standings, ledger, today, erased);
         expected
     }
 
@@ -180,6 +146,17 @@ fn due(standing: &Standing, ledger: &Ledger<'_>) -> Option<UtcDate> {
     let held = standing.hold.map(|hold| hold.until.unwrap_or(UtcDate(u32::MAX)));
     let from = held.map_or(asked, |until| until.max(asked));
     Some(UtcDate(from.0.saturating_add(ledger.terms.deadlines().erasure_days)))
+}
+
+/// Whoever asked for erasure has no key any more when the deadline is over: a standing that can still
+/// be told has one.
+fn outlived(standings: &Standings, ledger: &Ledger<'_>, today: UtcDate, erased: &mut Check) {
+    for (slot, standing) in standings {
+        if let Some(due) = due(standing, ledger) {
+            let problem = format!("was to be erased by {due}, and its key is there");
+            erased.expect(due >= today, &format!("slot {slot}"), &problem);
+        }
+    }
 }
 
 /// Every row has evidence that says the same, every published record has exactly one row, and

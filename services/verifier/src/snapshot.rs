@@ -87,6 +87,9 @@ pub enum SnapshotError {
         #[source]
         source: std::io::Error,
     },
+    /// So much cannot be searched for at once.
+    #[error("nothing can be searched")]
+    Search(#[from] crate::SearchError),
     /// The manifest names another catalogue than the one that is there.
     #[error(
         "the evidence is about another catalogue than the lake's: one of them was replaced, or a \

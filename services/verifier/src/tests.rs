@@ -6,6 +6,9 @@ mod flips;
 mod forgeries;
 mod independent;
 mod moments;
+mod report;
+mod retention;
+mod scan;
 mod states;
 mod world;
 
@@ -161,7 +164,11 @@ fn a_row_that_is_missing_is_caught() {
 fn a_model_in_the_lake_is_caught() {
     let world = World::honest();
     std::fs::write(world.path("lake/print/bracket.stl"), b"solid bracket").unwrap();
-    caught_alone(&world.verify(), Invariant::NoGeometry, "no catalogue names it");
+    caught_alone(
+        &world.verify(),
+        Invariant::NoGeometry,
+        "no layout, catalogue or manifest names it",
+    );
 }
 
 #[test]

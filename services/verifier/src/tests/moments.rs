@@ -5,6 +5,7 @@ use std::cell::Cell;
 use imprimatur_consent::Invariant;
 
 use super::collector::Collector;
+use super::world::values;
 use super::{caught, proven};
 use crate::snapshot::settled;
 use crate::{SnapshotError, Trust, verify, verify_ledger};
@@ -22,14 +23,14 @@ fn a_publication_that_is_under_way_is_waited_for() {
     collector.move_journal();
     collector.work_off();
     collector.store_catalogue();
-    let now = crate::verify_now(folder.path(), &Trust::default());
+    let now = values(folder.path(), &Trust::default());
     assert!(matches!(now, Err(SnapshotError::Apart)), "{now:?}");
     let ledger = crate::verify_ledger_now(folder.path(), &Trust::default()).unwrap();
     caught(&ledger, Invariant::ErasureProvable, "the log knows of no erasure");
     // The rest comes after the first look.
     let looks = Cell::new(0);
     let found = settled(folder.path(), || {
-        let found = crate::verify_now(folder.path(), &Trust::default());
+        let found = values(folder.path(), &Trust::default());
         if looks.replace(looks.get() + 1) == 0 {
             collector.publish_evidence();
         }

@@ -1,6 +1,7 @@
 //! A collector's folders in the hands of an operator who owns the disk: all of it can be read,
 //! changed, sealed again and, with the log's key, signed again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,8 @@ use imprimatur_proto::consent::v1::Decision;
 use imprimatur_runtime::UtcDate;
 
 use super::collector::{Collector, TODAY, said};
-use crate::{Report, SnapshotError, Trust};
+use crate::scan::searcher::Searcher;
+use crate::{Report, SnapshotError, Trust, Wanted};
 
 /// A segment and what it holds.
 struct Part {
@@ -303,6 +305,13 @@ impl World {
         Checkpoint { origin, size: log.size(), root: log.root() }
     }
 
+    /// The slots that evidence names.
+    pub(super) fn slots(&self) -> BTreeSet<u64> {
+        let events = self.parts.iter().flat_map(|part| &part.events).map(|event| event.slot);
+        let commits = self.parts.iter().flat_map(|part| &part.commits);
+        events.chain(commits.map(|commit| commit.slot)).collect()
+    }
+
     /// A slot whose key is destroyed.
     pub(super) fn a_destroyed_slot(&self) -> u64 {
         let keyring = self.keyring();
@@ -319,7 +328,12 @@ impl World {
 
     /// Looks once.
     pub(super) fn look(&self) -> Result<Report, SnapshotError> {
-        crate::verify_now(self.data(), &Trust::default())
+        look_once(self.data(), &Wanted::default())
+    }
+
+    /// Looks once, with logs and canaries.
+    pub(super) fn look_for(&self, wanted: &Wanted) -> Report {
+        look_once(self.data(), wanted).unwrap()
     }
 
     pub(super) fn verify(&self) -> Report {
@@ -335,6 +349,20 @@ impl World {
         self.write_all();
         self.verify()
     }
+}
+
+/// Proves and searches without waiting for a collector.
+fn look_once(data: &Path, wanted: &Wanted) -> Result<Report, SnapshotError> {
+    let searcher = Searcher::of(&wanted.canaries)?;
+    let mut report = crate::prove(data, &wanted.trust, &searcher)?;
+    crate::search(&mut report, data, wanted, &searcher, &mut |_| {});
+    Ok(report)
+}
+
+/// Proves what the values show; for thousands of changes, none of which is a search.
+pub(super) fn values(data: &Path, trust: &Trust) -> Result<Report, SnapshotError> {
+    let searcher = Searcher::of(&crate::Canaries::default())?;
+    crate::prove(data, trust, &searcher)
 }
 
 /// The withdrawal of a subject with a nonce of its own.
