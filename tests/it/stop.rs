@@ -112,6 +112,28 @@ async fn up_serves_health_and_reflection_and_stops_cleanly() {
     assert!(log.contains("stopped"), "{log}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attack_on_a_whole_server_gets_nothing_through_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = || ports::loopback(ports::free().unwrap()).to_string();
+    let (mqtt, grpc, data) = (address(), address(), folder.path().join("data"));
+    let mut command = imprimatur(&["up", "--mqtt", &mqtt, "--grpc", &grpc, "--data"]);
+    command.arg(&data);
+    let up = start("up", command, folder.path());
+    said(&up, "imprimatur compliance verify", 1, SOON).await;
+    let target = format!("http://{grpc}");
+    let attack = ["compliance", "attack", "--json", "--target", &target, "--broker", &mqtt];
+    let report = Answer::of(imprimatur(&attack)).await.exits(0).json();
+    assert_eq!((&report["holds"], &report["left"]), (&true.into(), &0.into()), "{report}");
+    // The last publication finishes the erasures.
+    stops(up).await;
+    let catalogue = imprimatur_lake::Catalogue::load(&data.join("lake")).unwrap();
+    assert_eq!(catalogue.files.len(), 0, "rows of the attack are left");
+    let mut verify = imprimatur(&["compliance", "verify", "--data"]);
+    verify.arg(&data);
+    Answer::of(verify).await.exits(0);
+}
+
 /// The services that reflection lists.
 async fn services(channel: Channel) -> Vec<String> {
     let request = ServerReflectionRequest {

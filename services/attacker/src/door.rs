@@ -48,8 +48,9 @@ pub(crate) struct Door {
 impl Door {
     /// Connects.
     pub(crate) async fn open(target: &str, stop: CancellationToken) -> Result<Self, AttackError> {
-        let endpoint = Endpoint::from_shared(target.to_owned());
-        let endpoint = endpoint.map_err(|_no_uri| AttackError::Target(target.to_owned()))?;
+        let endpoint = Endpoint::from_shared(target.to_owned()).ok();
+        let endpoint = endpoint.filter(|endpoint| endpoint.uri().scheme_str() == Some("http"));
+        let endpoint = endpoint.ok_or_else(|| AttackError::Target(target.to_owned()))?;
         let channel = endpoint.connect_timeout(CALL_WITHIN).timeout(CALL_WITHIN).connect().await;
         let channel = channel.map_err(|error| unreachable(target, error))?;
         let client = CollectorServiceClient::new(channel.clone());

@@ -10,7 +10,7 @@ pub enum AttackError {
     #[error("`{0}` is no address of a broker; give HOST:PORT")]
     Broker(String),
     /// Nobody answers, or no longer.
-    #[error("the collector at `{target}` does not answer; nothing is proven")]
+    #[error("the collector at `{target}` does not answer")]
     Unreachable {
         /// Where it should be.
         target: String,
@@ -20,7 +20,7 @@ pub enum AttackError {
     },
     /// An honest grant or batch was not taken, so refusals say nothing. Give the policy that the
     /// collector offers, or look at its log.
-    #[error("what is honest was not taken ({what}: `{answer}`); nothing is proven")]
+    #[error("what is honest was not taken ({what}: `{answer}`), so a refusal says nothing")]
     NoBaseline {
         /// What was said.
         what: &'static str,
@@ -31,6 +31,6 @@ pub enum AttackError {
     #[error("no key can be drawn")]
     Entropy(#[from] imprimatur_runtime::entropy::NoEntropy),
     /// It was told to stop. What it had said was erased.
-    #[error("stopped before the end; nothing is proven")]
+    #[error("stopped before the end; what was said is erased")]
     Stopped,
 }

@@ -43,7 +43,7 @@ async fn run(settings: &Settings) -> Result<Report, AttackError> {
 struct Rig {
     running: Running,
     stop: CancellationToken,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Rig {
@@ -54,7 +54,7 @@ impl Rig {
         let stop = CancellationToken::new();
         let collector = Collector::open(settings, SystemClock::shared()).unwrap();
         let running = collector.start(stop.clone()).await.unwrap();
-        Self { running, stop, _folder: folder }
+        Self { running, stop, folder }
     }
 
     fn target(&self) -> String {
@@ -83,8 +83,15 @@ async fn a_collector_refuses_every_case_with_its_documented_reason() {
     assert!(words.len() >= 24, "{words:?}");
     let counts = rig.running.counts().unwrap();
     assert!(counts["refused.unknown_field"] > 500, "{counts:?}");
-    rig.stop.cancel();
-    rig.running.ended().await.unwrap();
+    // The last publication finishes the erasures; no byte of what was tried is left.
+    let Rig { running, stop, folder } = rig;
+    stop.cancel();
+    running.ended().await.unwrap();
+    let data = folder.path().join("data");
+    assert_eq!(imprimatur_lake::Catalogue::load(&data.join("lake")).unwrap().files, []);
+    let verified = imprimatur_verifier::verify(&data, &imprimatur_verifier::Trust::default());
+    let verified = verified.unwrap();
+    assert!(verified.holds, "{verified}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,8 +126,10 @@ async fn without_an_honest_beginning_nothing_is_proven() {
     assert!(matches!(&error, AttackError::NoBaseline { answer, .. } if answer == "policy_unknown"));
     let nobody = settings("http://127.0.0.1:1".to_owned());
     assert!(matches!(run(&nobody).await, Err(AttackError::Unreachable { .. })));
-    let nonsense = settings("no address".to_owned());
-    assert!(matches!(run(&nonsense).await, Err(AttackError::Target(_))));
+    for nonsense in ["no address", "nonsense", "127.0.0.1:50051"] {
+        let ended = run(&settings(nonsense.to_owned())).await;
+        assert!(matches!(ended, Err(AttackError::Target(_))), "{nonsense}: {ended:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
