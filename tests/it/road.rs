@@ -88,7 +88,9 @@ async fn a_crash_dumps_nothing(rig: &Rig, host: &mut Host) {
     let dumps = planted::dumps(rig.folder());
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     assert_eq!(dumps.len(), usize::from(pattern.starts_with("core")), "{pattern}");
-    dumps.iter().for_each(|dump| std::fs::remove_file(dump).unwrap());
+    for dump in &dumps {
+        std::fs::remove_file(dump).unwrap();
+    }
 }
 
 /// A real file of a real slicer, with everything in it that a slicer can tell of its user.
