@@ -14,7 +14,7 @@ use std::time::Duration;
 use imprimatur_proto::canonical;
 use imprimatur_proto::record::RecordKind;
 use imprimatur_proto::telemetry::v1::{DayReport, ReadingSource};
-use imprimatur_runtime::{UnixSeconds, UtcDate};
+use imprimatur_runtime::{UnixSeconds, UtcDate, entropy};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -24,12 +24,16 @@ use crate::active::Active;
 use crate::config::{Machine, SealAfter};
 use crate::core::clock_check::{Base, TrustedClock, moved};
 use crate::core::held::Measured;
-use crate::core::{Agent, AgentError, Changes};
+use crate::core::{Agent, AgentError, Changes, Sealed};
 use crate::reading::{Reading, Said};
 use crate::told::chain;
 
 /// How often time passes without a reading: a day is closed at most this late.
 const TICK: Duration = Duration::from_secs(20);
+
+/// Within this time after midnight the batches of the days before are made, at a moment that is drawn anew each day:
+/// when they come tells nothing of printer or owner, and agents do not come all at once.
+const SEAL_WITHIN: Duration = Duration::from_hours(1);
 
 /// Reports that wait for the store: more than a bad day makes. Beyond it the oldest goes.
 const WAITING_MAX: usize = 64;
@@ -64,6 +68,8 @@ struct Measure {
     theirs: bool,
     waiting: VecDeque<Measured>,
     failing: bool,
+    /// From when on batches are made on a day.
+    seal_from: (UtcDate, UnixSeconds),
 }
 
 /// Takes readings until `stop` is cancelled or all sources ended.
@@ -92,6 +98,7 @@ pub async fn run(
         theirs: false,
         waiting: VecDeque::new(),
         failing: false,
+        seal_from: seal_from(look.now.date()),
     };
     let mut tick = tokio::time::interval(TICK);
     loop {
@@ -299,8 +306,13 @@ impl Measure {
     }
 
     fn seal(&mut self) {
-        let today = self.now().date();
-        let past = self.agent.seal_before(today);
+        let now = self.now();
+        let today = now.date();
+        if self.seal_from.0 != today {
+            self.seal_from = seal_from(today);
+        }
+        let due = now >= self.seal_from.1;
+        let past = if due { self.agent.seal_before(today) } else { Ok(Sealed::default()) };
         let prints = match self.settings.seal_after {
             SealAfter::Day => Ok(()),
             SealAfter::Print => self.agent.seal_prints().map(|_sealed| ()),
@@ -316,6 +328,13 @@ impl Measure {
             tracing::error!(error = %chain(error), "cannot store; trying again");
         }
     }
+}
+
+/// The moment of a day from which on batches are made; midnight where no chance can be had.
+fn seal_from(date: UtcDate) -> (UtcDate, UnixSeconds) {
+    let share = entropy::bytes().map_or(0, u16::from_be_bytes);
+    let after = SEAL_WITHIN.as_secs().saturating_mul(share.into()) >> 16;
+    (date, UnixSeconds(date.start().0.saturating_add(after)))
 }
 
 #[cfg(test)]

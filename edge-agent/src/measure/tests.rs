@@ -124,7 +124,30 @@ fn measure(room: &Room, seal_after: SealAfter) -> Measure {
         theirs: false,
         waiting: VecDeque::new(),
         failing: false,
+        seal_from: seal_from(room.clock.today()),
     }
+}
+
+#[tokio::test]
+async fn a_day_is_sealed_at_a_drawn_moment_of_the_hour_after_it() {
+    let room = Room::granted(&[Category::Status]);
+    let mut measure = measure(&room, SealAfter::Day);
+    room.print();
+    let date = UtcDate(room.clock.today().0 + 1);
+    let sealed_at = |measure: &mut Measure, seconds| {
+        let until = date.start().0 + seconds - room.clock.now().0;
+        room.clock.advance(Duration::from_secs(until));
+        measure.pass();
+        room.agent.show().unwrap().batches_waiting
+    };
+    assert_eq!(sealed_at(&mut measure, 0).min(1), u64::from(measure.seal_from.1 == date.start()));
+    assert_eq!(measure.seal_from.0, date, "drawn anew");
+    measure.seal_from.1 = UnixSeconds(date.start().0 + 900);
+    assert_eq!(sealed_at(&mut measure, 899), 0);
+    assert_eq!(sealed_at(&mut measure, 900), 1);
+    let drawn: BTreeSet<_> = (0..64).map(|_| seal_from(date).1).collect();
+    let hour = date.start()..UnixSeconds(date.start().0 + SEAL_WITHIN.as_secs());
+    assert!(drawn.len() > 32 && drawn.iter().all(|moment| hour.contains(moment)), "{drawn:?}");
 }
 
 #[tokio::test]
