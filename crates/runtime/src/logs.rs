@@ -1,7 +1,8 @@
 //! Logs: one line an event on standard error, never a payload, an identifier or a secret.
 //!
 //! Libraries know no such rule (at `trace` a WebSocket or MQTT library writes every message), so of
-//! them only warnings and errors are let through, whatever level is asked for.
+//! them only warnings and errors are let through, whatever level is asked for; of those that quote a
+//! peer even in errors, nothing.
 
 use std::io::IsTerminal as _;
 
@@ -43,9 +44,16 @@ fn filter(wanted: &str) -> Targets {
     wanted.parse().unwrap_or_else(|_unreadable| Targets::new().with_default(Level::INFO))
 }
 
+/// Libraries that write what a peer said into their errors.
+const QUOTING: &str = "opcua";
+
 /// Whether an event may be written at all.
 fn may_be_told(event: &Metadata<'_>) -> bool {
-    *event.level() <= Level::WARN || event.target().starts_with("imprimatur")
+    is_told(*event.level(), event.target())
+}
+
+fn is_told(level: Level, target: &str) -> bool {
+    target.starts_with("imprimatur") || (level <= Level::WARN && !target.starts_with(QUOTING))
 }
 
 /// An environment variable of the project's prefix, or of the system; `None` when unset or not
@@ -78,6 +86,19 @@ mod tests {
                 told,
                 "{wanted} {target} {level}"
             );
+        }
+    }
+
+    #[test]
+    fn libraries_tell_errors_and_those_that_quote_a_peer_nothing() {
+        for (target, level, told) in [
+            ("imprimatur_agent::sources::opcua", Level::TRACE, true),
+            ("rumqttc", Level::WARN, true),
+            ("rumqttc", Level::INFO, false),
+            ("opcua_client::transport::core", Level::ERROR, false),
+            ("opcua_core::comms", Level::WARN, false),
+        ] {
+            assert_eq!(is_told(level, target), told, "{target} {level}");
         }
     }
 }
