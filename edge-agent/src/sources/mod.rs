@@ -8,6 +8,7 @@ pub mod bambu;
 pub mod duet;
 pub mod error;
 pub mod find;
+pub mod fingerprint;
 pub mod formlabs;
 pub mod gcode;
 mod http;

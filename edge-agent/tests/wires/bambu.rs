@@ -2,8 +2,8 @@
 
 use imprimatur_agent::reading::{Heater, Said, Sliced};
 use imprimatur_agent::sources::bambu::faults;
-use imprimatur_agent::sources::bambu::tls::Fingerprint;
 use imprimatur_agent::sources::bambu::wire::{Known, NotAReport};
+use imprimatur_agent::sources::fingerprint::Fingerprint;
 use imprimatur_agent::sources::snapshot::{Activity, Snapshot, Watch};
 use imprimatur_proto::telemetry::v1::{FaultFamily, MaterialFamily, Outcome, ReadingSource};
 use imprimatur_testkit::printers::PlayedBambu;

@@ -7,7 +7,7 @@
 pub mod faults;
 mod mqtt;
 pub mod settings;
-pub mod tls;
+mod tls;
 mod values;
 pub mod wire;
 

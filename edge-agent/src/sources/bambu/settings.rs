@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use imprimatur_proto::telemetry::v1::MaterialFamily;
 use serde::Deserialize;
 
-use super::tls::Fingerprint;
+use crate::sources::fingerprint::Fingerprint;
 use crate::sources::settings::{Address, KeySource, SettingsError, material};
 
 /// Where the printer's broker listens, unless the address says otherwise.

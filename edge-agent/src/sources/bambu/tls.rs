@@ -4,10 +4,8 @@
 //! proved in the handshake; what another one was is kept, so that the owner can be told. Names and
 //! issuers are not looked at: the fingerprint says more.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest, Sha256};
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
@@ -19,9 +17,7 @@ use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
 };
 
-/// SHA-256 of a certificate in DER.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
+use crate::sources::fingerprint::Fingerprint;
 
 /// Verifies by fingerprint.
 #[derive(Debug)]
@@ -29,31 +25,6 @@ pub(super) struct Pin {
     expected: Option<Fingerprint>,
     other: Mutex<Option<Fingerprint>>,
     provider: Arc<CryptoProvider>,
-}
-
-impl Fingerprint {
-    /// Reads 64 hexadecimal digits, with or without colons.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits: String = text.trim().chars().filter(|c| *c != ':').collect();
-        hex::decode(digits).ok()?.try_into().ok().map(Self)
-    }
-
-    /// That of a certificate in DER.
-    pub fn of(certificate: &[u8]) -> Self {
-        Self(Sha256::digest(certificate).into())
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
 }
 
 impl Pin {
