@@ -13,7 +13,7 @@ pub(crate) fn run(
     agent: Option<PathBuf>,
     json: bool,
 ) -> Result<(), TaskError> {
-    let agent = agent.map_or_else(agent::build, Ok)?;
+    let agent = agent.map_or_else(|| agent::build(agent::Hosts::Printers), Ok)?;
     let mut command = Command::new("python3");
     command.arg(run::root().join("benches/disturb.py")).arg(agent);
     command.args(["--pairs", &pairs.to_string()]).args(json.then_some("--json"));

@@ -72,7 +72,7 @@ struct Report {
 
 /// Runs everything and prints the table.
 pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
-    let agent = options.agent.clone().map_or_else(agent::build, Ok)?;
+    let agent = options.agent.clone().map_or_else(|| agent::build(agent::Hosts::Printers), Ok)?;
     let most = options.printers.iter().copied().max().unwrap_or(1);
     let stage = Stage::set(run::target().join("footprint"), most)?;
     let mut started = Vec::new();

@@ -65,7 +65,11 @@ enum Task {
     /// Build the agent as it is shipped, and check it: static, stripped, at most 8 MiB, and it runs.
     ///
     /// Takes minutes, so continuous integration does not; a release does.
-    Agent,
+    Agent {
+        /// With OPC UA, for a PC beside an industrial machine: at most 20 MiB.
+        #[arg(long)]
+        opcua: bool,
+    },
     /// Measure what the agent costs beside vmagent, at rest and through a simulated print of an hour.
     Footprint {
         /// How long everything is watched at rest, 10 to 86400 seconds.
@@ -128,7 +132,10 @@ fn main() -> ExitCode {
         Task::Fuzz { seconds, jobs, keep, only } => {
             fuzz::run(&fuzz::Options { seconds, jobs, only, keep })
         }
-        Task::Agent => agent::build().map(drop),
+        Task::Agent { opcua } => {
+            let hosts = if opcua { agent::Hosts::Machines } else { agent::Hosts::Printers };
+            agent::build(hosts).map(drop)
+        }
         Task::Footprint { seconds, printers, agent, json } => {
             footprint::run(&footprint::Options { seconds, printers, agent, json })
         }

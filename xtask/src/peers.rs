@@ -54,7 +54,7 @@ struct Step {
     requirements: &'static str,
 }
 
-const ENVIRONMENTS: [Environment; 6] = [
+const ENVIRONMENTS: [Environment; 7] = [
     Environment {
         name: "octoprint",
         steps: &[Step {
@@ -90,6 +90,13 @@ const ENVIRONMENTS: [Environment; 6] = [
         steps: &[Step {
             options: &[],
             requirements: include_str!("../../crates/testkit/peers/prusalink.requirements.txt"),
+        }],
+    },
+    Environment {
+        name: "asyncua",
+        steps: &[Step {
+            options: &[],
+            requirements: include_str!("../../crates/testkit/peers/asyncua.requirements.txt"),
         }],
     },
     Environment { name: "buf", steps: &[Step { options: &[], requirements: BUF }] },
@@ -213,7 +220,7 @@ mod tests {
     #[test]
     fn an_environment_with_its_marker_is_left_alone() {
         let cache = tempfile::tempdir().unwrap();
-        let environment = &ENVIRONMENTS[4];
+        let environment = &ENVIRONMENTS[5];
         let folder = cache.path().join(environment.name);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("installed.txt"), BUF).unwrap();

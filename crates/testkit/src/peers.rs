@@ -9,6 +9,7 @@ mod curaengine;
 mod moonraker;
 mod mosquitto;
 mod octoprint;
+mod opcua;
 mod prusalink;
 mod prusaslicer;
 mod slic3r;
@@ -22,6 +23,7 @@ pub use curaengine::CuraEngine;
 pub use moonraker::{Laser, Moonraker};
 pub use mosquitto::{Credentials, Mosquitto};
 pub use octoprint::OctoPrint;
+pub use opcua::{Asked, OpcUaMachine, Security};
 pub use prusalink::PrusaLink;
 pub use prusaslicer::{Profile, PrusaSlicer};
 pub use slic3r::Slic3r;
@@ -37,6 +39,7 @@ pub const INSTALL: &str = "cargo xtask peers";
 const OCTOPRINT_PINS: &str = include_str!("../peers/octoprint.requirements.txt");
 const MOONRAKER_PINS: &str = include_str!("../peers/moonraker.requirements.txt");
 const PRUSALINK_PINS: &str = include_str!("../peers/prusalink.requirements.txt");
+const ASYNCUA_PINS: &str = include_str!("../peers/asyncua.requirements.txt");
 const KLIPPY_PINS: &str = concat!(
     include_str!("../peers/klippy.requirements.txt"),
     include_str!("../peers/klippy-alone.requirements.txt")

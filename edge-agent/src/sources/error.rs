@@ -162,9 +162,67 @@ pub enum SourceError {
         "nothing intelligible comes over the serial port: is the printer on, and is `baud` right"
     )]
     Silent,
+    /// The machine does not offer the security or the login that is set. Retry slowly.
+    #[error("{peer} does not offer this `security`, or not this kind of login: ask its operator")]
+    NotOffered {
+        /// The machine.
+        peer: &'static str,
+    },
+    /// The machine refuses the agent's certificate. Retry slowly: its operator decides.
+    #[error("{peer} does not trust the agent: let its operator accept `certificate.der`")]
+    NotAccepted {
+        /// The machine.
+        peer: &'static str,
+    },
+    /// The agent's own certificate cannot be made or read. Retry after the owner repaired it.
+    #[error("cannot make or read the agent's own certificate and key")]
+    Identity {
+        /// Their folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A node is not what its role takes. Retry slowly: the owner or the machine's maker repairs it.
+    #[error("the node of `{role}` {fault}")]
+    Node {
+        /// The role.
+        role: &'static str,
+        /// What is wrong.
+        fault: NodeFault,
+    },
     /// Nobody takes the readings any more: the agent stops. The reader ends.
     #[error("the reader's queue is closed")]
     QueueClosed,
+}
+
+/// Why a node of a machine cannot be read in its role; nothing of what the machine said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeFault {
+    /// The machine has no such namespace.
+    #[error("is in a namespace that the machine does not have: is its URI right")]
+    Namespace,
+    /// The machine has no such node, or not for this login.
+    #[error("is not there, or this login may not read it")]
+    Absent,
+    /// Its value is a list, a text or a structure.
+    #[error("holds no single number: choose another node")]
+    Number,
+    /// The value of a state is a list or a structure.
+    #[error("holds neither a whole number nor a text: choose another node")]
+    Word,
+    /// The machine gives it a unit that its role does not take.
+    #[error("has a unit that this role does not take: choose another node")]
+    Unit,
+    /// The machine gives it another unit than the settings.
+    #[error("has another unit than the settings say: correct `unit`")]
+    OtherUnit,
+    /// Neither the machine nor the settings give it a unit.
+    #[error("has no unit: write `unit` beside it")]
+    NoUnit,
+    /// It is in watts, and full scale is not known.
+    #[error("is in watts: write the laser's full power as `laser_watts`")]
+    FullScale,
 }
 
 impl SourceError {
@@ -176,6 +234,7 @@ impl SourceError {
             | Self::Folder { path, .. }
             | Self::Authorities { path, .. }
             | Self::Port { path, .. }
+            | Self::Identity { path, .. }
             | Self::PortTaken { path } => {
                 format!("{} (`{}`)", chain(self), path.display())
             }

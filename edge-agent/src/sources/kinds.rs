@@ -1,6 +1,8 @@
 //! The kinds of sources: whose settings they are, and the reader of each.
 
 use serde::Deserialize;
+#[cfg(any(test, not(feature = "opcua")))]
+use serde::{Deserializer, de::Error as _};
 
 use super::bambu::settings::BambuSettings;
 use super::duet::settings::DuetSettings;
@@ -10,6 +12,8 @@ use super::link::Serve;
 use super::marlin::settings::MarlinSettings;
 use super::moonraker::settings::MoonrakerSettings;
 use super::octoprint::settings::OctoPrintSettings;
+#[cfg(feature = "opcua")]
+use super::opcua::{self, settings::OpcUaSettings};
 use super::prusalink::settings::PrusaLinkSettings;
 use super::status::SourceKind;
 use super::ultimaker::settings::UltimakerSettings;
@@ -37,6 +41,27 @@ pub enum SourceSettings {
     Duet(DuetSettings),
     /// A Bambu Lab printer in the local network.
     Bambu(BambuSettings),
+    /// An industrial machine with OPC UA.
+    OpcUa(OpcUaSettings),
+}
+
+/// Settings of a source that a build leaves out: there are none.
+#[cfg(any(test, not(feature = "opcua")))]
+#[cfg_attr(feature = "opcua", expect(unreachable_pub, reason = "public where it is left out"))]
+#[derive(Clone, Copy, Debug)]
+pub enum NotBuilt {}
+
+#[cfg(not(feature = "opcua"))]
+use NotBuilt as OpcUaSettings;
+
+#[cfg(any(test, not(feature = "opcua")))]
+impl<'de> Deserialize<'de> for NotBuilt {
+    fn deserialize<D: Deserializer<'de>>(_from: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom(
+            "this build of the agent does not read OPC UA: take the one for industrial machines, \
+             which docs/install.md says how to make",
+        ))
+    }
 }
 
 impl SourceSettings {
@@ -57,6 +82,29 @@ impl SourceSettings {
             Self::Marlin(own) => (SourceKind::Marlin, Box::new(marlin::Reader::new(own))),
             Self::Duet(own) => (SourceKind::Duet, Box::new(duet::Reader::new(own))),
             Self::Bambu(own) => (SourceKind::Bambu, Box::new(bambu::Reader::new(own))),
+            #[cfg(feature = "opcua")]
+            Self::OpcUa(own) => (SourceKind::OpcUa, Box::new(opcua::Reader::new(own))),
+            #[cfg(not(feature = "opcua"))]
+            Self::OpcUa(none) => match none {},
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_is_left_out_names_the_build_that_has_it() {
+        #[derive(Debug, Deserialize)]
+        #[serde(tag = "kind", rename_all = "lowercase")]
+        enum Kinds {
+            OpcUa(NotBuilt),
+        }
+        let text = "kind = \"opcua\"\nurl = \"opc.tcp://machine\"\n[nodes]\nstate = \"i=1\"";
+        let error = toml::from_str::<Kinds>(text).unwrap_err().to_string();
+        assert!(error.contains("the one for industrial machines"), "{error}");
+        #[cfg(not(feature = "opcua"))]
+        assert_eq!(toml::from_str::<SourceSettings>(text).unwrap_err().to_string(), error);
     }
 }

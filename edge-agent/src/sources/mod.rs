@@ -19,6 +19,8 @@ pub mod mark;
 pub mod marlin;
 pub mod moonraker;
 pub mod octoprint;
+#[cfg(feature = "opcua")]
+pub mod opcua;
 mod polled;
 pub mod prusalink;
 pub mod settings;

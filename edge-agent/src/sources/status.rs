@@ -22,6 +22,8 @@ pub enum SourceKind {
     Duet,
     /// A Bambu Lab printer in the local network.
     Bambu,
+    /// An industrial machine with OPC UA.
+    OpcUa,
 }
 
 impl SourceKind {
@@ -37,6 +39,7 @@ impl SourceKind {
             Self::Marlin => "marlin",
             Self::Duet => "duet",
             Self::Bambu => "bambu",
+            Self::OpcUa => "opcua",
         }
     }
 }

@@ -10,6 +10,8 @@
 mod bambu;
 mod duet;
 mod marlin;
+#[cfg(feature = "opcua")]
+mod opcua;
 
 use std::sync::Arc;
 use std::time::Duration;
