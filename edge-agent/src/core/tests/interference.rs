@@ -206,7 +206,7 @@ fn a_thousand_pairs_of_models_leave_the_same_bytes() {
     let mut distinct: Vec<_> = left
         .reports
         .iter()
-        .map(|report| canonical::encode(&PrintReport { start_date: 1, ..report.clone() }))
+        .map(|report| canonical::encode(&PrintReport { start_date: 1, ..*report }))
         .collect();
     distinct.sort();
     distinct.dedup();

@@ -214,7 +214,8 @@ impl Model {
         let name = &self.name;
         writeln!(text, "; thumbnail begin 16x16 {}", chance.below(4_000)).unwrap();
         for _ in 0..=chance.below(6) {
-            let line: String = (0..8).map(|_| format!("{:016x}", chance.draw())).collect();
+            let line: Vec<_> = (0..8).map(|_| format!("{:016x}", chance.draw())).collect();
+            let line = line.concat();
             writeln!(text, "; {line}").unwrap();
         }
         writeln!(
@@ -301,7 +302,7 @@ impl Model {
     pub(super) fn state(&mut self, plan: &Plan, exact: Exact, look: u32) -> (String, String) {
         // Cold, warmer, then at the set-point with the noise of a sensor, and off at last.
         let over = look == LOOKS;
-        let wobble = if plan.wobbles && look % 2 == 0 { 6.0 } else { 0.0 };
+        let wobble = if plan.wobbles && look.is_multiple_of(2) { 6.0 } else { 0.0 };
         let mut heater = |target: f64| {
             let target = if over { 0.0 } else { target };
             let actual = match look {
