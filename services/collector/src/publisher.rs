@@ -126,9 +126,14 @@ impl Publisher {
     /// # Errors
     /// [`CollectorError`] names the file or folder.
     pub fn open(settings: &CollectorSettings, stores: Stores) -> Result<Self, CollectorError> {
-        for (folder, deep) in
-            [(settings.evidence(), true), (settings.log(), true), (settings.lake(), false)]
-        {
+        let folders = [
+            (settings.evidence(), true),
+            (settings.log(), true),
+            (settings.lake(), false),
+            (settings.published(), false),
+            (settings.data.clone(), false),
+        ];
+        for (folder, deep) in folders {
             let removed = durable::remove_unfinished(&folder, deep);
             for left in removed.map_err(|source| CollectorError::Path { path: folder, source })? {
                 let (path, bytes) = (left.path.display(), left.bytes);

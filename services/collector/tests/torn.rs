@@ -73,14 +73,20 @@ async fn what_a_crash_left_half_written_goes_at_the_next_start() {
     let folder = rig.end().await;
     let before = files(folder.path()).len();
     let date = files(&folder.path().join("lake/print")).remove(0);
-    for name in
-        ["evidence/manifest.tmp", "log/tile/0/000.tmp", "log/checkpoint.tmp", "lake/catalogue.tmp"]
-    {
+    for name in [
+        "evidence/manifest.tmp",
+        "log/tile/0/000.tmp",
+        "log/checkpoint.tmp",
+        "lake/catalogue.tmp",
+        "policies/strictest-1.tmp",
+        "collector.tmp",
+    ] {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, b"half").unwrap();
     }
     fs::write(date.with_extension("tmp"), b"half").unwrap();
+    assert!(!believed(folder.path()), "they are files that nobody knows");
     let mut rig = Rig::over(folder, &[STRICTEST.to_owned()]);
     rig.publish();
     let left = files(&rig.data());

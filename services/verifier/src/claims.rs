@@ -4,6 +4,7 @@
 //! control: a test that builds the leak and expects the check to find it. A test of this crate looks
 //! whether every named test is in the sources.
 
+mod controls;
 mod table;
 
 use imprimatur_consent::Invariant;
@@ -46,6 +47,8 @@ pub struct Control {
 struct Known {
     invariant: Invariant,
     shown: Shown,
+    /// Invariants whose checks show what bytes show of this one; empty when it has checks of its own.
+    rests_on: &'static [Invariant],
     how: &'static str,
     limit: &'static str,
     stands_in: &'static [&'static str],
@@ -63,8 +66,10 @@ pub struct Claim {
     pub shown: Shown,
     /// Whether everything that was checked holds; `None` when nothing was.
     pub holds: Option<bool>,
-    /// Number of single checks.
+    /// Number of single checks of its own.
     pub checked: u64,
+    /// Invariants whose checks show what bytes show of this one; empty when it has checks of its own.
+    pub rests_on: &'static [Invariant],
     /// What was done.
     pub how: &'static str,
     /// What that does not show.
@@ -77,14 +82,20 @@ pub struct Claim {
 
 /// What to say of all twelve, by what was checked.
 pub(crate) fn of(checks: &[Check]) -> Vec<Claim> {
+    let check = |of: Invariant| checks.iter().find(|check| check.invariant == of);
     let claim = |known: &Known| {
-        let check = checks.iter().find(|check| check.invariant == known.invariant);
+        let own = check(known.invariant);
+        let mut others = known.rests_on.iter().map(|other| check(*other).map(|check| check.holds));
+        let all = |holds: bool, other: Option<bool>| other.map(|other| holds && other);
+        let borrowed = others.try_fold(true, all);
+        let borrowed = borrowed.filter(|_| !known.rests_on.is_empty());
         Claim {
             invariant: known.invariant,
             sentence: known.invariant.sentence(),
             shown: known.shown,
-            holds: check.map(|check| check.holds),
-            checked: check.map_or(0, |check| check.checked),
+            holds: own.map(|check| check.holds).or(borrowed),
+            checked: own.map_or(0, |check| check.checked),
+            rests_on: known.rests_on,
             how: known.how,
             limit: known.limit,
             stands_in: known.stands_in,

@@ -2,6 +2,7 @@
 //! operator of these tests owns the disk and the log's key, and makes everything else fit.
 
 mod collector;
+mod controls;
 mod flips;
 mod forgeries;
 mod independent;

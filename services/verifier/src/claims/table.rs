@@ -2,51 +2,24 @@
 
 use imprimatur_consent::Invariant;
 
-use super::{Control, Known, Shown};
-
-const fn control(check: &'static str, test: &'static str) -> Control {
-    Control { check, test }
-}
+use super::{Known, Shown, controls};
 
 pub(super) const ALL: [Known; 12] = [
     Known {
         invariant: Invariant::NoPermitNoRow,
         shown: Shown::ByBytes,
+        rests_on: &[],
         how: "All events and commits are replayed in their one order by the rule that the gate uses; \
               every row of the lake is matched with the sealed evidence of its commit.",
         limit: "The date of a record and the day of an event on the device are the device's claim. \
                 Commits of erased subjects cannot be opened any more; their rows must be gone.",
         stands_in: &["imprimatur-collector::gate no_permit_no_row"],
-        controls: &[
-            control(
-                "each section had a grant",
-                "imprimatur-verifier tests::a_section_that_was_never_granted_is_caught",
-            ),
-            control(
-                "nothing was committed after a withdrawal",
-                "imprimatur-verifier tests::a_commit_after_the_withdrawal_is_caught",
-            ),
-            control(
-                "no record began before its grant",
-                "imprimatur-verifier tests::a_row_of_before_the_grant_is_caught",
-            ),
-            control(
-                "consent is signed by its subject",
-                "imprimatur-verifier tests::a_forged_consent_is_caught",
-            ),
-            control(
-                "each row has evidence",
-                "imprimatur-verifier tests::a_row_without_evidence_is_caught",
-            ),
-            control(
-                "each row is under the pseudonym of its evidence",
-                "imprimatur-verifier tests::a_row_under_another_pseudonym_is_caught",
-            ),
-        ],
+        controls: controls::PERMITS,
     },
     Known {
         invariant: Invariant::SilenceBeforeYes,
         shown: Shown::NotByBytes,
+        rests_on: &[],
         how: "Nothing: silence leaves no bytes at the collector.",
         limit: "What a device did before its yes is seen only on its wire.",
         stands_in: &[
@@ -58,6 +31,7 @@ pub(super) const ALL: [Known; 12] = [
     Known {
         invariant: Invariant::WithdrawalBinds,
         shown: Shown::Partly,
+        rests_on: &[Invariant::NoPermitNoRow],
         how: "The replay of INV-1 refuses any commit after a withdrawal in the one order.",
         limit: "How soon the device stopped, and what its spool held, is not here.",
         stands_in: &[
@@ -65,14 +39,12 @@ pub(super) const ALL: [Known; 12] = [
             "imprimatur-tests::it faults::revocation::after_the_reply_to_a_withdrawal_nothing_commits_under_full_load",
             "imprimatur-collector::gate a_withdrawal_and_batches_in_flight_have_one_order",
         ],
-        controls: &[control(
-            "nothing was committed after a withdrawal",
-            "imprimatur-verifier tests::a_commit_after_the_withdrawal_is_caught",
-        )],
+        controls: controls::WITHDRAWALS,
     },
     Known {
         invariant: Invariant::VerdictFreesSpool,
         shown: Shown::NotByBytes,
+        rests_on: &[],
         how: "Nothing: spools are on devices.",
         limit: "What a device deleted, and when, is not here.",
         stands_in: &[
@@ -85,29 +57,18 @@ pub(super) const ALL: [Known; 12] = [
     Known {
         invariant: Invariant::CountsOnce,
         shown: Shown::ByBytes,
+        rests_on: &[],
         how: "No subject has two commits of one number; every published record has exactly one row.",
         limit: "Commits that were published and expired are gone with their rows.",
         stands_in: &[
             "imprimatur-collector::gate a_granted_batch_is_stored_once_and_a_repeat_gets_the_first_verdict",
         ],
-        controls: &[
-            control(
-                "a number is committed once",
-                "imprimatur-verifier tests::a_batch_that_counts_twice_is_caught",
-            ),
-            control(
-                "a row is there once",
-                "imprimatur-verifier tests::a_row_that_is_there_twice_is_caught",
-            ),
-            control(
-                "a published record has its row",
-                "imprimatur-verifier tests::a_row_that_is_missing_is_caught",
-            ),
-        ],
+        controls: controls::ONCE,
     },
     Known {
         invariant: Invariant::RefusalsEmpty,
         shown: Shown::Partly,
+        rests_on: &[Invariant::NoGeometry, Invariant::EvidenceFirst],
         how: "Every file is one that a collector has, so there is no file of refusals; the log's counts \
               by reason only grow.",
         limit: "Sealed bytes of the book are searched as they lie, not opened; what was never \
@@ -116,20 +77,12 @@ pub(super) const ALL: [Known; 12] = [
             "imprimatur-tests::it gate::every_bad_input_is_refused_with_its_own_reason_over_the_wire",
             "imprimatur-collector::publish each_publication_logs_its_counts_of_commits_and_refusals",
         ],
-        controls: &[
-            control(
-                "no file but a collector's own",
-                "imprimatur-verifier tests::scan::a_stranger_is_caught_and_a_leftover_of_a_crash_is_not",
-            ),
-            control(
-                "counts do not go back",
-                "imprimatur-verifier tests::counts_that_do_not_add_up_are_caught",
-            ),
-        ],
+        controls: controls::REFUSALS,
     },
     Known {
         invariant: Invariant::NoGeometry,
         shown: Shown::ByBytes,
+        rests_on: &[],
         how: "Values: the contract is the one that was counted and is within its budget; every file of \
               the lake is read by the strict reader, and its rows, written again, give the same bytes. \
               Bytes: every file but the keys, every decoded value and the opened evidence are searched \
@@ -141,44 +94,12 @@ pub(super) const ALL: [Known; 12] = [
             "imprimatur-proto tests::the_contract_keeps_its_budget",
             "imprimatur-tests::it road::a_real_print_travels_the_whole_road_and_nothing_else_does",
         ],
-        controls: &[
-            control(
-                "no format in any file",
-                "imprimatur-verifier tests::scan::geometry_beside_the_evidence_is_caught_wherever_it_lies",
-            ),
-            control(
-                "every format in every disguise",
-                "imprimatur-verifier tests::scan::every_format_is_found_plain_in_hex_and_in_base64_at_each_alignment",
-            ),
-            control(
-                "no format in values and opened evidence",
-                "imprimatur-verifier tests::scan::bytes_in_values_are_caught_in_the_lake_and_in_opened_evidence",
-            ),
-            control(
-                "no container",
-                "imprimatur-verifier tests::scan::a_container_is_caught_and_the_lakes_own_pages_are_not",
-            ),
-            control(
-                "no file but a collector's own",
-                "imprimatur-verifier tests::scan::a_stranger_is_caught_and_a_leftover_of_a_crash_is_not",
-            ),
-            control(
-                "no link out of the folder",
-                "imprimatur-verifier tests::scan::a_link_is_caught_and_not_followed",
-            ),
-            control(
-                "no format in logs",
-                "imprimatur-verifier tests::scan::geometry_in_a_log_is_caught",
-            ),
-            control(
-                "files are byte for byte what was published",
-                "imprimatur-verifier tests::a_file_with_other_bytes_is_caught",
-            ),
-        ],
+        controls: controls::GEOMETRY,
     },
     Known {
         invariant: Invariant::NoHardwareIdentifier,
         shown: Shown::Partly,
+        rests_on: &[],
         how: "The texts that were given as canaries are searched in all files but the keys, in values, \
               in opened evidence and in logs: in any case, reversed, in UTF-16, hex and base64.",
         limit: "Without canaries nothing is searched: bytes do not tell that they are a serial number. \
@@ -188,20 +109,12 @@ pub(super) const ALL: [Known; 12] = [
             "imprimatur-bridge::it carrying::no_log_line_names_a_subject_or_tells_a_payload",
             "imprimatur-collector::address the_address_of_a_peer_is_in_no_file_and_in_no_line",
         ],
-        controls: &[
-            control(
-                "no canary in any disguise",
-                "imprimatur-verifier tests::scan::a_canary_is_caught_in_every_disguise_and_never_told",
-            ),
-            control(
-                "no canary in a name or a packed log",
-                "imprimatur-verifier tests::scan::a_canary_in_a_name_or_a_packed_log_is_caught",
-            ),
-        ],
+        controls: controls::PLANTED,
     },
     Known {
         invariant: Invariant::EvidenceFirst,
         shown: Shown::ByBytes,
+        rests_on: &[],
         how: "The Merkle tree is computed from all entries and compared with the signed checkpoint; every \
               event stands behind its own entry, every segment of evidence is named by the log, every \
               policy was announced before anybody agreed to it, and counts only grow.",
@@ -211,28 +124,12 @@ pub(super) const ALL: [Known; 12] = [
             "imprimatur-agent core::tests::receipts::an_older_or_another_log_is_not_believed",
             "imprimatur-ledger tests::every_commit_has_its_evidence",
         ],
-        controls: &[
-            control(
-                "the log is there and whole",
-                "imprimatur-verifier tests::an_empty_log_beside_evidence_is_caught",
-            ),
-            control(
-                "no byte of evidence or log was changed",
-                "imprimatur-verifier tests::flips::every_changed_byte_of_evidence_and_log_is_found_or_means_nothing",
-            ),
-            control(
-                "policies are those that were announced",
-                "imprimatur-verifier tests::a_policy_that_was_never_published_is_caught",
-            ),
-            control(
-                "counts do not go back",
-                "imprimatur-verifier tests::counts_that_do_not_add_up_are_caught",
-            ),
-        ],
+        controls: controls::EVIDENCE,
     },
     Known {
         invariant: Invariant::ErasureProvable,
         shown: Shown::ByBytes,
+        rests_on: &[],
         how: "No row is older than the policies keep it; none is of an erased subject; every key that the \
               log calls destroyed is zeros; what cannot be opened was erased in the open; who asked for \
               erasure has no key any more when the deadline is over.",
@@ -242,20 +139,12 @@ pub(super) const ALL: [Known; 12] = [
             "imprimatur-tests::it erasure::a_restored_backup_brings_nobody_back",
             "imprimatur-ledger tests::restore::a_keyring_from_the_backup_brings_nobody_back",
         ],
-        controls: &[
-            control(
-                "no row is kept too long",
-                "imprimatur-verifier tests::forgeries::a_row_that_is_kept_too_long_is_found",
-            ),
-            control(
-                "who asked for erasure has no key after the deadline",
-                "imprimatur-verifier tests::retention::a_key_that_outlives_the_deadline_of_its_erasure_is_caught",
-            ),
-        ],
+        controls: controls::ERASURE,
     },
     Known {
         invariant: Invariant::OnlyGroups,
         shown: Shown::NotByBytes,
+        rests_on: &[],
         how: "Nothing: answers are not kept.",
         limit: "Which questions were asked, and what was answered, is not here.",
         stands_in: &[
@@ -268,6 +157,7 @@ pub(super) const ALL: [Known; 12] = [
     Known {
         invariant: Invariant::Bounded,
         shown: Shown::NotByBytes,
+        rests_on: &[],
         how: "Nothing: bounds are kept while programs run.",
         limit: "A queue that overflowed leaves no bytes here.",
         stands_in: &[

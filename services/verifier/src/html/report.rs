@@ -91,10 +91,21 @@ fn read(report: &Report, now: UnixSeconds) -> Markup {
 
 fn verdict(claim: &Claim) -> (&'static str, &'static str) {
     match claim.holds {
+        Some(true) if claim.shown == Shown::Partly => ("good", "what was checked holds"),
         Some(true) => ("good", "holds"),
         Some(false) => ("bad", "FAILS"),
         None if claim.shown == Shown::NotByBytes => ("part", "not by bytes"),
         None => ("part", "not checked"),
+    }
+}
+
+/// How many, or whose.
+fn checks(claim: &Claim) -> String {
+    let others: Vec<String> = claim.rests_on.iter().map(ToString::to_string).collect();
+    if others.is_empty() {
+        claim.checked.to_string()
+    } else {
+        format!("those of {}", others.join(" and "))
     }
 }
 
@@ -118,7 +129,7 @@ fn overview(claims: &[Claim]) -> Markup {
                         }
                         td class=(class) { (word) }
                         td { (claim.shown.words()) }
-                        td { (claim.checked) }
+                        td { (checks(claim)) }
                     }
                 }
             }

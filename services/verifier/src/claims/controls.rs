@@ -1,0 +1,271 @@
+//! The negative controls: for each check the test that builds what it must find.
+
+use super::Control;
+
+const fn control(check: &'static str, test: &'static str) -> Control {
+    Control { check, test }
+}
+
+/// Of INV-1.
+pub(super) const PERMITS: &[Control] = &[
+    control(
+        "each section had a grant",
+        "imprimatur-verifier tests::a_section_that_was_never_granted_is_caught",
+    ),
+    control(
+        "nothing was committed after a withdrawal",
+        "imprimatur-verifier tests::a_commit_after_the_withdrawal_is_caught",
+    ),
+    control(
+        "no record began before its grant",
+        "imprimatur-verifier tests::a_row_of_before_the_grant_is_caught",
+    ),
+    control(
+        "consent is signed by its subject",
+        "imprimatur-verifier tests::a_forged_consent_is_caught",
+    ),
+    control("each row has evidence", "imprimatur-verifier tests::a_row_without_evidence_is_caught"),
+    control(
+        "each row is under the pseudonym of its evidence",
+        "imprimatur-verifier tests::a_row_under_another_pseudonym_is_caught",
+    ),
+    control(
+        "each commit has a subject that gave consent",
+        "imprimatur-verifier tests::controls::a_commit_of_nobody_is_caught",
+    ),
+    control(
+        "each record has the epoch of its policy",
+        "imprimatur-verifier tests::controls::a_wrong_epoch_is_caught",
+    ),
+    control(
+        "each row says what its evidence says",
+        "imprimatur-verifier tests::controls::a_row_that_differs_from_its_evidence_is_caught",
+    ),
+    control(
+        "positions are one order",
+        "imprimatur-verifier tests::controls::positions_that_repeat_are_caught",
+    ),
+    control(
+        "an owner's act is signed by the owner",
+        "imprimatur-verifier tests::forgeries::an_act_that_its_owner_did_not_sign_is_found",
+    ),
+    control(
+        "a subject has one slot",
+        "imprimatur-verifier tests::forgeries::a_subject_in_two_slots_is_found",
+    ),
+];
+
+/// Of INV-3.
+pub(super) const WITHDRAWALS: &[Control] = &[control(
+    "nothing was committed after a withdrawal",
+    "imprimatur-verifier tests::a_commit_after_the_withdrawal_is_caught",
+)];
+
+/// Of INV-5.
+pub(super) const ONCE: &[Control] = &[
+    control(
+        "a number is committed once",
+        "imprimatur-verifier tests::a_batch_that_counts_twice_is_caught",
+    ),
+    control(
+        "a row is there once",
+        "imprimatur-verifier tests::a_row_that_is_there_twice_is_caught",
+    ),
+    control(
+        "a published record has its row",
+        "imprimatur-verifier tests::a_row_that_is_missing_is_caught",
+    ),
+    control(
+        "a commit is published within days",
+        "imprimatur-verifier tests::controls::a_commit_that_is_never_published_is_caught",
+    ),
+    control(
+        "a restore excuses only what it lost",
+        "imprimatur-verifier tests::forgeries::a_restore_excuses_only_what_it_lost",
+    ),
+];
+
+/// Of INV-6.
+pub(super) const REFUSALS: &[Control] = &[
+    control(
+        "no file but a collector's own",
+        "imprimatur-verifier tests::scan::a_stranger_is_caught_and_a_leftover_of_a_crash_is_not",
+    ),
+    control(
+        "counts do not go back",
+        "imprimatur-verifier tests::counts_that_do_not_add_up_are_caught",
+    ),
+];
+
+/// Of INV-7.
+pub(super) const GEOMETRY: &[Control] = &[
+    control(
+        "no format in any file",
+        "imprimatur-verifier tests::scan::geometry_beside_the_evidence_is_caught_wherever_it_lies",
+    ),
+    control(
+        "every format in every disguise",
+        "imprimatur-verifier tests::scan::every_format_is_found_plain_in_hex_and_in_base64_at_each_alignment",
+    ),
+    control(
+        "no format in values and opened evidence",
+        "imprimatur-verifier tests::scan::bytes_in_values_are_caught_in_the_lake_and_in_opened_evidence",
+    ),
+    control(
+        "no container",
+        "imprimatur-verifier tests::scan::a_container_is_caught_and_the_lakes_own_pages_are_not",
+    ),
+    control(
+        "no file but a collector's own",
+        "imprimatur-verifier tests::scan::a_stranger_is_caught_and_a_leftover_of_a_crash_is_not",
+    ),
+    control(
+        "no link out of the folder",
+        "imprimatur-verifier tests::scan::a_link_is_caught_and_not_followed",
+    ),
+    control("no format in logs", "imprimatur-verifier tests::scan::geometry_in_a_log_is_caught"),
+    control(
+        "files are byte for byte what was published",
+        "imprimatur-verifier tests::a_file_with_other_bytes_is_caught",
+    ),
+    control(
+        "the contract is the one that was counted",
+        "imprimatur-verifier tests::controls::another_contract_is_caught",
+    ),
+    control(
+        "values are bounded integers of the contract",
+        "imprimatur-lake tests::forged_columns_are_named",
+    ),
+    control(
+        "no bytes beside the columns",
+        "imprimatur-lake tests::bytes_beside_the_columns_are_found",
+    ),
+    control(
+        "the contract keeps its budget",
+        "imprimatur-proto tests::a_field_without_fitting_options_fails_the_build",
+    ),
+    control(
+        "keys have the length of keys",
+        "imprimatur-verifier tests::scan::keys_of_another_length_are_caught",
+    ),
+    control(
+        "no folder is too deep to be read",
+        "imprimatur-verifier tests::controls::a_folder_that_is_too_deep_is_caught",
+    ),
+];
+
+/// Of INV-8.
+pub(super) const PLANTED: &[Control] = &[
+    control(
+        "no canary in any disguise",
+        "imprimatur-verifier tests::scan::a_canary_is_caught_in_every_disguise_and_never_told",
+    ),
+    control(
+        "no canary in a name or a packed log",
+        "imprimatur-verifier tests::scan::a_canary_in_a_name_or_a_packed_log_is_caught",
+    ),
+];
+
+/// Of INV-9.
+pub(super) const EVIDENCE: &[Control] = &[
+    control(
+        "the log is there and whole",
+        "imprimatur-verifier tests::an_empty_log_beside_evidence_is_caught",
+    ),
+    control(
+        "no byte of evidence or log was changed",
+        "imprimatur-verifier tests::flips::every_changed_byte_of_evidence_and_log_is_found_or_means_nothing",
+    ),
+    control(
+        "policies are those that were announced",
+        "imprimatur-verifier tests::a_policy_that_was_never_published_is_caught",
+    ),
+    control(
+        "counts do not go back",
+        "imprimatur-verifier tests::counts_that_do_not_add_up_are_caught",
+    ),
+    control(
+        "the log's tail is there",
+        "imprimatur-verifier tests::forgeries::a_log_whose_tail_was_cut_is_found",
+    ),
+    control(
+        "the log continues a kept checkpoint",
+        "imprimatur-verifier tests::forgeries::a_log_that_was_written_again_is_found_by_an_anchor",
+    ),
+    control(
+        "the log is signed by its published key",
+        "imprimatur-verifier tests::forgeries::a_log_that_was_replaced_with_its_key_is_found_by_who_knows_the_key",
+    ),
+    control(
+        "the checkpoint is signed",
+        "imprimatur-verifier tests::forgeries::a_checkpoint_of_another_key_is_found",
+    ),
+    control(
+        "each event is what the log committed to",
+        "imprimatur-verifier tests::forgeries::an_event_that_was_changed_and_sealed_again_is_found",
+    ),
+    control(
+        "each entry has one event",
+        "imprimatur-verifier tests::forgeries::an_entry_that_two_events_claim_is_found",
+    ),
+    control(
+        "each entry has its event",
+        "imprimatur-verifier tests::forgeries::an_event_whose_evidence_was_removed_is_found",
+    ),
+    control(
+        "each segment is there",
+        "imprimatur-verifier tests::forgeries::a_segment_of_commits_that_was_removed_or_replaced_is_found",
+    ),
+    control(
+        "each seal opens at its place",
+        "imprimatur-verifier tests::forgeries::a_seal_that_was_broken_or_moved_is_found",
+    ),
+    control(
+        "events have the order of the log",
+        "imprimatur-verifier tests::forgeries::events_in_another_order_than_the_log_are_found",
+    ),
+    control(
+        "each entry is understood",
+        "imprimatur-verifier tests::controls::an_entry_that_is_no_event_is_caught",
+    ),
+    control(
+        "nobody agreed before a policy was announced",
+        "imprimatur-verifier tests::forgeries::a_consent_before_its_policy_was_announced_is_found",
+    ),
+    control(
+        "a policy is what was announced",
+        "imprimatur-verifier tests::forgeries::a_policy_that_was_announced_as_something_else_is_found",
+    ),
+];
+
+/// Of INV-10.
+pub(super) const ERASURE: &[Control] = &[
+    control(
+        "no row is kept too long",
+        "imprimatur-verifier tests::forgeries::a_row_that_is_kept_too_long_is_found",
+    ),
+    control(
+        "who asked for erasure has no key after the deadline",
+        "imprimatur-verifier tests::retention::a_key_that_outlives_the_deadline_of_its_erasure_is_caught",
+    ),
+    control(
+        "a destroyed key is gone",
+        "imprimatur-verifier tests::forgeries::a_destroyed_key_that_was_put_back_is_found",
+    ),
+    control(
+        "no key went in silence",
+        "imprimatur-verifier tests::forgeries::a_key_that_was_destroyed_in_silence_is_found",
+    ),
+    control(
+        "no row of an erased subject",
+        "imprimatur-verifier tests::forgeries::a_row_of_an_erased_subject_is_found",
+    ),
+    control(
+        "an erasure comes in time",
+        "imprimatur-verifier tests::forgeries::an_erasure_that_does_not_come_is_found",
+    ),
+    control(
+        "nothing is passed off as erased",
+        "imprimatur-verifier tests::forgeries::an_event_that_is_passed_off_as_an_erased_subjects_is_found",
+    ),
+];
