@@ -58,14 +58,15 @@ pub(crate) fn all(
         let inside = file.path.strip_prefix(data).unwrap_or(&file.path).to_owned();
         let known = lists.known(&inside, file.length);
         scan.scanned.files += 1;
-        let own = if known == Some(Known::Lake) { Own::ZstdPages } else { Own::Nothing };
+        // A collector writes a file of the lake before it names it; one that stays unnamed is a stranger.
+        let own = if inside.starts_with("lake") { Own::ZstdPages } else { Own::Nothing };
         if known != Some(Known::Keys) {
             search(scan, &file.path, &inside, own, &mut more);
         }
         match known {
             Some(Known::Leftover) => leftover(scan, &file.path, &inside),
             Some(Known::Policy) => policy(scan, &file.path, &inside),
-            Some(Known::Plain | Known::Lake | Known::Keys) => {}
+            Some(Known::Plain | Known::Keys) => {}
             None => strangers.push((file.path, inside, file.length)),
         }
     }

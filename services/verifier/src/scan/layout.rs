@@ -18,8 +18,6 @@ const KEY_FILE: u64 = 65;
 pub(crate) enum Known {
     /// Its bytes are searched.
     Plain,
-    /// A file of the lake: its pages are frames of zstd.
-    Lake,
     /// A segment of evidence that no manifest names, left by a crash: each line must be evidence.
     Leftover,
     /// A policy that the operator put beside the book: it must be one.
@@ -61,7 +59,7 @@ impl Lists {
             ["keys", "keyring"] => {
                 (length > 0 && length.is_multiple_of(SLOT)).then_some(Known::Keys)
             }
-            ["lake", inside @ ..] => self.lake.contains(&inside.join("/")).then_some(Known::Lake),
+            ["lake", inside @ ..] => self.lake.contains(&inside.join("/")).then_some(Known::Plain),
             ["evidence", "manifest.json"] => Some(Known::Plain),
             ["evidence", "policies", name] => is_hashed(name).then_some(Known::Plain),
             ["policies", name] => name.strip_suffix(".toml").map(|_| Known::Policy),

@@ -220,6 +220,14 @@ fn geometry_beside_the_evidence_is_caught_wherever_it_lies() {
 fn a_container_is_caught_and_the_lakes_own_pages_are_not() {
     let world = World::honest();
     proven(&world.verify());
+    // A file that its catalogue does not name yet has such pages as well; it is a stranger, no more.
+    let named = world.path("lake").join(&world.catalogue.files[0].path);
+    let unnamed = named.with_file_name("unnamed.parquet");
+    fs::copy(&named, &unnamed).unwrap();
+    let report = world.verify();
+    caught_alone(&report, Invariant::NoGeometry, "is no file of a collector");
+    assert!(!report.to_string().contains("zstd"), "{report}");
+    fs::remove_file(&unnamed).unwrap();
     let page = zstd::bulk::compress(&[b'x'; 5000], 3).unwrap();
     fs::write(world.path("more"), &page).unwrap();
     caught_alone(&world.verify(), Invariant::NoGeometry, "looks like a zstd frame");
