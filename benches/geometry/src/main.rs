@@ -12,7 +12,7 @@ use imprimatur_geometry::{Plan, page, plot, run};
 #[command(
     version,
     after_help = "Example: imprimatur-geometry --plot docs/geometry.svg\n\
-    A million models: imprimatur-geometry --models 1000000 --training 1 --stored-only"
+    Ten times the models: imprimatur-geometry --models 100000 --training 1 --stored-only"
 )]
 struct Arguments {
     /// Models that the attacker has.
