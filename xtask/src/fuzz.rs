@@ -157,7 +157,7 @@ fn figures(said: &str) -> (u64, u64) {
 /// Puts what reached new code into the kept inputs, each only if no other reaches the same.
 fn keep(folders: &Folders, target: &str) -> Result<(), TaskError> {
     let mut command = Command::new(folders.programs.join(format!("fuzz-{target}")));
-    command.args(["-merge=1", &format!("-max_len={BYTES_MAX}")]).arg(corpus(target));
+    command.args(["-set_cover_merge=1", &format!("-max_len={BYTES_MAX}")]).arg(corpus(target));
     command.arg(folders.work.join("found").join(target));
     run::output(&mut command).map(drop)
 }
