@@ -72,6 +72,42 @@ async fn a_real_print_travels_the_whole_road_and_nothing_else_does() {
     assert_eq!(rig.rows(RecordKind::Print).len(), 26);
     a_crash_dumps_nothing(&rig, &mut host).await;
     planted.are_nowhere(&rig, &host);
+    the_verifier_searches_for_them_as_well(&rig, &planted).await;
+}
+
+/// `compliance verify` with all that it can be given; and it finds what was planted.
+async fn the_verifier_searches_for_them_as_well(rig: &Rig, planted: &Planted) {
+    let path = |name: &str| rig.folder().join(name).display().to_string();
+    let (logs, canaries) = (path("logs"), path("canaries.txt"));
+    std::fs::create_dir(&logs).unwrap();
+    for log in ["collector", "bridge"] {
+        let name = format!("{log}.stderr.log");
+        std::fs::copy(path(&name), Path::new(&logs).join(&name)).unwrap();
+    }
+    std::fs::write(&canaries, planted.secrets().join("\n")).unwrap();
+    let (page, record) = (path("report.html"), path("record.json"));
+    let given = ["--logs", &logs, "--canary-file", &canaries, "--html", &page, "--record", &record];
+    let all = [&["compliance", "verify"], &given[..]].concat();
+    rig.ask(&all).await.exits(0);
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(
+        html.starts_with("<!DOCTYPE html>") && html.contains("INV-7") && !html.contains("<script")
+    );
+    let told = std::fs::read_to_string(&record).unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert!(told.as_object().is_some_and(|record| record.len() > 4), "{told}");
+
+    let leak = Path::new(&logs).join("leak.log");
+    std::fs::write(&leak, format!("printing {}", planted.file.to_uppercase())).unwrap();
+    let answer = rig.ask(&all).await.exits(1);
+    assert!(answer.out.contains("leak.log") && !answer.out.contains(&planted.file), "{answer:?}");
+    std::fs::remove_file(leak).unwrap();
+    let stray = rig.data().join("model.bin");
+    std::fs::write(&stray, "ISO-10303-21;\nHEADER;\nFILE_DESCRIPTION((''),'2;1');\n").unwrap();
+    let answer = rig.ask(&["compliance", "verify"]).await.exits(1);
+    assert!(answer.out.contains("model.bin") && answer.out.contains("STEP"), "{answer:?}");
+    std::fs::remove_file(stray).unwrap();
+    rig.ask(&all).await.exits(0);
 }
 
 /// The agent crashes and may not be dumped; another program may, and is where this system writes dumps beside it.

@@ -226,6 +226,17 @@ pub struct Query {
     pub csv: bool,
 }
 
+/// `imprimatur compliance schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print the data dictionary, in Markdown.
+    #[arg(long, conflicts_with = "json")]
+    pub page: bool,
+}
+
 /// Output of a command without other options.
 #[derive(Debug, Args)]
 pub struct Output {
@@ -243,7 +254,7 @@ pub enum Compliance {
     Verify(Box<Proof>),
     /// Capacity and field table, from the contract alone.
     #[command(after_help = "Example: imprimatur compliance schema --json")]
-    Schema(Output),
+    Schema(Schema),
     /// Try at a collector's door what must be refused, as a modified agent would; erase what was said.
     #[command(
         after_help = "Example: imprimatur compliance attack --target http://127.0.0.1:50051\n\

@@ -6,12 +6,11 @@ mod backup;
 mod ledger;
 pub mod policy;
 mod proof;
+mod schema;
 mod subject;
 
 use imprimatur_collector::control::{Ask, Told};
 use imprimatur_collector::operator::TOKENS_MAX;
-use imprimatur_proto::contract;
-use imprimatur_proto::record::RecordKind;
 use imprimatur_query::{Engine, EngineSettings, Request};
 
 use self::ask::{ask, unexpected};
@@ -34,8 +33,8 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Query(args) => Box::pin(query(&args)).await,
         Command::Metrics(output) => metrics(&output),
         Command::Compliance(Compliance::Verify(args)) => proof::run(&args),
-        Command::Compliance(Compliance::Schema(output)) => {
-            schema(&output);
+        Command::Compliance(Compliance::Schema(asked)) => {
+            schema::run(&asked);
             Ok(())
         }
         Command::Compliance(Compliance::Attack(args)) => attack::run(args).await,
@@ -94,55 +93,6 @@ fn metrics(output: &Output) -> Result<(), CommandError> {
         say::line(&format!("{:<18} by: {}", "", dimensions.join(", ")));
     }
     Ok(())
-}
-
-fn schema(output: &Output) {
-    let (contract, capacity) = (contract(), contract().capacity());
-    if output.json {
-        let fields: Vec<_> = RecordKind::ALL
-            .into_iter()
-            .flat_map(|kind| contract.columns(kind).into_iter().map(move |field| (kind, field)))
-            .map(|(kind, field)| {
-                let rule = contract.rule(field);
-                serde_json::json!({
-                    "table": kind.table(),
-                    "column": rule.column,
-                    "category": rule.category,
-                    "purpose": rule.purpose,
-                    "unit": rule.unit,
-                    "domain": rule.domain(),
-                    "bits": f64::from(rule.domain()).log2(),
-                    "correlation": rule.correlation,
-                    "necessity": rule.necessity,
-                })
-            })
-            .collect();
-        say::line(&json(&serde_json::json!({ "capacity": capacity, "fields": fields })));
-        return;
-    }
-    for kind in RecordKind::ALL {
-        say::line(&format!("table `{}`", kind.table()));
-        for field in contract.columns(kind) {
-            let rule = contract.rule(field);
-            let geometry = match rule.correlation {
-                Some(imprimatur_proto::rules::Correlation::Geometry) => "geometry",
-                _ => "",
-            };
-            say::line(&format!(
-                "  {:<32} {:>4} states {:>5.2} bits  {:<8}  {}",
-                rule.column,
-                rule.domain(),
-                f64::from(rule.domain()).log2(),
-                geometry,
-                rule.necessity
-            ));
-        }
-    }
-    say::line(&format!(
-        "a print tells {:.2} bits of 40, {:.2} of 9 correlated with geometry; a device's day {:.2} \
-         of 512",
-        capacity.print_bits, capacity.print_geometry_bits, capacity.device_day_bits
-    ));
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {

@@ -83,7 +83,7 @@ impl Planted {
     }
 
     /// Everything planted, and what this machine itself is known by.
-    fn secrets(&self) -> Vec<String> {
+    pub(super) fn secrets(&self) -> Vec<String> {
         let stem = self.file.trim_end_matches(".gcode");
         let mut all: Vec<String> =
             [stem, &self.folder, &self.solid, self.user, self.login, self.host]
