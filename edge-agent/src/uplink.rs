@@ -295,7 +295,10 @@ impl<D: Dial> Uplink<D> {
             Left::Nobody => self.failed("the broker reaches no collector", None),
             Left::Busy(wait) => {
                 link.close().await;
-                self.complain("the collector is busy", None, wait)
+                // It works as it should: no failure, and no warning.
+                let wait_ms = wait.as_millis();
+                tracing::info!(wait_ms, "the collector is busy: batches wait as long as it says");
+                State::Silent { not_before: Some(Instant::now() + wait) }
             }
             Left::Broken(error) => self.failed("the connection to the broker ended", Some(&error)),
         }
@@ -334,7 +337,7 @@ impl<D: Dial> Uplink<D> {
         error: Option<&dyn std::error::Error>,
         wait: Duration,
     ) -> State<D::Wire> {
-        let cause = error.map(chain).unwrap_or_default();
+        let cause = error.map(chain);
         if std::mem::replace(&mut self.warned, true) {
             tracing::debug!(cause, wait_ms = wait.as_millis(), "{what}");
         } else {

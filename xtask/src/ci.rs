@@ -56,7 +56,7 @@ fn doc() -> Result<(), TaskError> {
 
 /// A minute for each target.
 fn fuzzed() -> Result<(), TaskError> {
-    fuzz::run(&fuzz::Options { seconds: 60, jobs: 2, only: Vec::new(), keep: false })
+    fuzz::run(&fuzz::Options { seconds: 60, jobs: 4, only: Vec::new(), keep: false })
 }
 
 /// Every row and case names tests, and each of them passed just now.
