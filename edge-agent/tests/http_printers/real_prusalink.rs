@@ -29,7 +29,7 @@ const BED_CELSIUS: f64 = 50.0;
 async fn prints_of_a_real_prusalink_are_told_as_it_tells_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut peer = PrusaLink::start(folder.path()).await.unwrap();
-    peer.wait_state("IDLE", LONG).await.unwrap();
+    peer.wait_ready(LONG).await.unwrap();
     found(peer.url(), SourceKind::PrusaLink).await;
     let key = folder.path().join("key");
     std::fs::write(&key, peer.api_key()).unwrap();
@@ -42,9 +42,9 @@ async fn prints_of_a_real_prusalink_are_told_as_it_tells_them() {
     running.says_within(LONG, "online", |said| *said == online).await;
 
     finished(&peer, &mut running).await;
-    peer.wait_state("IDLE", LONG).await.unwrap();
+    peer.wait_ready(LONG).await.unwrap();
     stopped(&peer, &mut running).await;
-    peer.wait_state("IDLE", LONG).await.unwrap();
+    peer.wait_ready(LONG).await.unwrap();
     lost(&mut peer, &mut running).await;
 
     let said = running.stop().await;

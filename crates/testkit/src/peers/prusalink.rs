@@ -1,7 +1,7 @@
 //! `PrusaLink` with a stand-in MK3S firmware on a pseudo-terminal.
 //!
 //! Keeps true: the server is the real program; `peers/fake_mk3.py` answers what it asks, moves nothing
-//! and simulates two heaters. Idle after about 11 s. It refuses to keep files below `/tmp`, so its
+//! and simulates two heaters. Ready after about 11 s. It refuses to keep files below `/tmp`, so its
 //! folder is elsewhere.
 
 use std::path::{Path, PathBuf};
@@ -148,15 +148,39 @@ impl PrusaLink {
         self.api.delete(&path).await.map(drop)
     }
 
+    /// Waits until it is idle and its printer has answered it: it says `IDLE` before that, and a print
+    /// that is started then may never begin.
+    ///
+    /// # Errors
+    /// When it is not within `limit`.
+    pub async fn wait_ready(&self, limit: Duration) -> Result<(), PeerError> {
+        self.wait_status(limit, "ready", |status| {
+            *at(status, "/printer/state") == "IDLE"
+                && *at(status, "/printer/status_printer/ok") == true
+                && at(status, "/printer/flow").is_number()
+        })
+        .await
+        .map(drop)
+    }
+
     /// Waits until `printer.state` (`IDLE`, `PRINTING`, `PAUSED`, ...) is `state`; gives the status.
     ///
     /// # Errors
     /// When it is not within `limit`.
     pub async fn wait_state(&self, state: &str, limit: Duration) -> Result<Value, PeerError> {
-        wait::until(limit, &format!("state {state}"), async || {
+        let what = format!("state {state}");
+        self.wait_status(limit, &what, |status| *at(status, "/printer/state") == state).await
+    }
+
+    async fn wait_status(
+        &self,
+        limit: Duration,
+        what: &str,
+        is: impl Fn(&Value) -> bool,
+    ) -> Result<Value, PeerError> {
+        wait::until(limit, what, async || {
             let status = self.status().await.map_err(|error| error.to_string())?;
-            let is = *at(&status, "/printer/state") == state;
-            if is { Ok(status) } else { Err(status.to_string()) }
+            if is(&status) { Ok(status) } else { Err(status.to_string()) }
         })
         .await
         .map_err(|waited| not_ready(waited, &self.log_text()))
