@@ -264,14 +264,14 @@ fn a_fault_during_a_print_is_its_fault_and_counts_for_the_next_one() {
 fn set_points_and_excursions_are_of_the_whole_print() {
     let mut readings = vec![reading(EVENING, Said::Started)];
     let temperatures = [(20.0, 210.0), (209.0, 210.0), (210.0, 210.0), (200.0, 210.0)];
-    for (minute, (actual, target)) in (0..).zip(temperatures) {
-        readings.push(reading(EVENING + minute * 60, nozzle(actual, target)));
+    for (look, (actual, target)) in (0..).zip(temperatures) {
+        readings.push(reading(EVENING + look * 300, nozzle(actual, target)));
     }
-    readings.push(reading(EVENING + 240, nozzle(210.0, 205.0)));
-    readings.push(reading(EVENING + 250, ended(Outcome::Done, 250.0)));
+    readings.push(reading(EVENING + 1_200, nozzle(210.0, 205.0)));
+    readings.push(reading(EVENING + 1_210, ended(Outcome::Done, 1_210.0)));
     let (accumulator, prints) = observe(readings);
     assert_eq!(prints[0].nozzle, Some(210.0));
-    // 60 of 180 s after it was reached.
+    // 300 of 900 s after it was reached.
     assert!(close(prints[0].nozzle_excursion, 1.0 / 3.0), "{prints:?}");
     let report = print_report(&prints[0], PrintContext::default());
     let heat = report.temperature.unwrap();
@@ -281,6 +281,31 @@ fn set_points_and_excursions_are_of_the_whole_print() {
         Some((205.0, 215.0))
     );
     assert_eq!(accumulator.day().unwrap().nozzle_heat_up, None, "the rise began unseen");
+}
+
+/// A nozzle that is off whenever the flow changes would tell of the model.
+#[test]
+fn what_a_controller_makes_up_for_is_no_excursion() {
+    let share = |lasts: u64| {
+        let mut readings = vec![reading(EVENING, Said::Started)];
+        let mut at = EVENING;
+        for _ in 0..4 {
+            readings.push(reading(at, nozzle(210.0, 210.0)));
+            readings.push(reading(at + 300, nozzle(205.0, 210.0)));
+            at += 300 + lasts;
+        }
+        readings.push(reading(at, nozzle(210.0, 210.0)));
+        readings.push(reading(at, ended(Outcome::Done, 1.0)));
+        observe(readings).1[0].nozzle_excursion
+    };
+    assert!(close(share(299), 0.0), "{:?}", share(299));
+    assert!(close(share(300), 0.5), "{:?}", share(300));
+    let brief = vec![
+        reading(EVENING, Said::Started),
+        reading(EVENING, nozzle(210.0, 210.0)),
+        reading(EVENING + 29, ended(Outcome::Done, 29.0)),
+    ];
+    assert_eq!(observe(brief).1[0].nozzle_excursion, None, "too short to tell");
 }
 
 #[test]

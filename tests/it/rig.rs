@@ -14,7 +14,7 @@ use imprimatur_proto::record::RecordKind;
 use imprimatur_testkit::peers::Mosquitto;
 use imprimatur_testkit::process::{Guarded, running_with};
 use imprimatur_testkit::tap::Tap;
-use imprimatur_testkit::{ports, wait};
+use imprimatur_testkit::{ports, wait, web};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::{Answer, imprimatur, said};
@@ -109,8 +109,8 @@ impl Rig {
     pub(crate) async fn start_collector(&mut self) {
         let data = self.data();
         let listen = ports::loopback(self.grpc_port).to_string();
-        let mut command = imprimatur(&["collector", "--listen", &listen, "--data"]);
-        command.arg(&data);
+        let mut command = imprimatur(&["collector", "--listen", &listen]);
+        command.args(["--metrics", "127.0.0.1:0", "--data"]).arg(&data);
         if self.load {
             command.arg("--load-test");
         }
@@ -121,11 +121,19 @@ impl Rig {
         })
         .await
         .unwrap();
-        said(&process, "gRPC  ", 1, SOON).await;
+        said(&process, "metrics  ", 1, SOON).await;
         let log = process.log_text();
         let line = log.lines().find_map(|line| line.strip_prefix("collector key  "));
         line.unwrap().clone_into(&mut self.key);
         self.collector = Some(process);
+    }
+
+    /// What the collector tells at `/metrics`.
+    pub(crate) async fn metrics(&self) -> String {
+        let log = self.collector.as_ref().unwrap().log_text();
+        let line = log.lines().find_map(|line| line.strip_prefix("metrics        http://"));
+        let address = line.unwrap().trim_end_matches("/metrics").parse().unwrap();
+        web::ask(address, "GET", "/metrics").await.unwrap()
     }
 
     pub(crate) async fn start_bridge(&mut self) {

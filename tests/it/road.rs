@@ -71,7 +71,7 @@ async fn a_real_print_travels_the_whole_road_and_nothing_else_does() {
 
     assert_eq!(rig.rows(RecordKind::Print).len(), 26);
     a_crash_dumps_nothing(&rig, &mut host).await;
-    planted.are_nowhere(&rig, &host);
+    planted.are_nowhere(&rig, &host).await;
     the_verifier_searches_for_them_as_well(&rig, &planted).await;
 }
 

@@ -4,8 +4,8 @@
 //! by the agent's own accumulator and reports; an attacker who has every model, the printer and its profile
 //! names the model of each print. Everything comes from one seed. `docs/geometry.md` says what it shows.
 //!
-//! Positions are held by nobody here: Imprimatur has no field for them, so that nothing can be built from slow
-//! samples of them.
+//! Positions are held by none of them: Imprimatur has no field for any. What slow samples of them would give back
+//! is measured apart.
 
 pub mod attack;
 pub mod figures;
@@ -13,6 +13,7 @@ pub mod number;
 pub mod others;
 pub mod page;
 pub mod plot;
+pub mod positions;
 pub mod print;
 pub mod shape;
 pub mod stored;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use imprimatur_geometry::{Plan, page, plot, run};
+use imprimatur_geometry::{Plan, page, plot, positions, run};
 
 /// Simulates prints of made-up models and counts how often a print's model can be named by what is held of it.
 #[derive(Debug, Parser)]
@@ -59,10 +59,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
+    let rebuilt = if plan.stored_only { Vec::new() } else { positions::rebuild(plan.seed) };
     if arguments.json {
-        println!("{}", serde_json::json!({ "plan": plan, "observers": rows }));
+        let all = serde_json::json!({ "plan": plan, "observers": rows, "positions": rebuilt });
+        println!("{all}");
     } else {
         print!("{}", page::table(plan, &rows));
+        if !rebuilt.is_empty() {
+            print!("\n{}", page::rebuilt(&rebuilt));
+        }
     }
     ExitCode::SUCCESS
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::positions::Rebuilt;
 use crate::{Plan, Row};
 
 /// A Markdown table, and the plan it belongs to.
@@ -36,6 +37,24 @@ pub fn table(plan: Plan, rows: &[Row]) -> String {
             }
             None => writeln!(text, " | |"),
         });
+        // Writing to a text cannot fail.
+        debug_assert!(written.is_ok());
+    }
+    text
+}
+
+/// What positions give back, as a Markdown table.
+pub fn rebuilt(rows: &[Rebuilt]) -> String {
+    let mut text = String::from(
+        "| a position each | samples | overlap of the footprint | longer side off by | height off by |\n\
+         | --- | ---: | ---: | ---: | ---: |\n",
+    );
+    for row in rows {
+        let written = writeln!(
+            text,
+            "| {:.0} s | {:.0} | {:.2} | {:.1} mm | {:.1} mm |",
+            row.interval, row.samples, row.overlap, row.side, row.height
+        );
         // Writing to a text cannot fail.
         debug_assert!(written.is_ok());
     }

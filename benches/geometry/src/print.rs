@@ -78,6 +78,8 @@ impl Heating {
     pub const SLACK: Self = Self { droop: 0.9, recovery: 30.0, fan: 3.0 };
     /// A heater that nobody tuned: ten times the droop, made up for three times as slowly.
     pub const POOR: Self = Self { droop: 3.0, recovery: 45.0, fan: 6.0 };
+    /// A controller without an integral part: what it loses, it does not make up for while the flow lasts. The control.
+    pub const LOST: Self = Self { droop: 0.4, recovery: 1e6, fan: 0.0 };
 }
 
 /// One print of a job.

@@ -39,11 +39,31 @@ fn what_others_hold_is_far_above_the_bins() {
     assert!(world.other(Observer::Cura).named.share > 0.999);
 }
 
-/// A nozzle that follows the flow tells of the model through a column that is no bin: the comparison sees it.
+/// A nozzle that follows the flow would tell of the model through a column that is no bin, were short departures told.
+#[test]
+fn a_nozzle_that_droops_with_the_flow_tells_no_more_than_the_bins() {
+    let row = &World::new(PLAN).stored(Heating::POOR, &["print", ""])[0];
+    assert!(!row.named.is_above(row.baseline.unwrap()), "{row:?}");
+}
+
+/// A controller that never makes up for the flow does tell: the comparison sees it.
 #[test]
 fn a_leak_through_a_column_that_is_no_bin_is_seen() {
-    let row = &World::new(SMALL).stored(Heating::POOR, &["print", ""])[0];
+    let plan = Plan { probes: 8_000, ..SMALL };
+    let row = &World::new(plan).stored(Heating::LOST, &["print", ""])[0];
     assert!(row.named.is_above(row.baseline.unwrap()), "{row:?}");
+}
+
+/// A position a second draws the part, one in a minute shows what it is: why the contract has no field for any.
+#[test]
+fn positions_give_the_part_back() {
+    let rows = positions::rebuild(PLAN.seed);
+    let overlap: Vec<f64> = rows.iter().map(|row| row.overlap).collect();
+    assert!(overlap.is_sorted_by(|finer, coarser| finer > coarser), "{rows:?}");
+    assert!(overlap[0] > 0.8 && overlap[2] > 0.5, "{rows:?}");
+    assert!(rows[2].height < 1.0 && rows[2].side < 10.0, "{rows:?}");
+    assert!((30.0..120.0).contains(&rows[2].samples), "{rows:?}");
+    assert!(page::rebuilt(&rows).contains("| 300 s |"));
 }
 
 #[test]

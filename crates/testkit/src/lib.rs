@@ -18,3 +18,4 @@ pub mod stl;
 pub mod tap;
 pub mod tripwire;
 pub mod wait;
+pub mod web;

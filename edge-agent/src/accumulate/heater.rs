@@ -8,6 +8,10 @@ use crate::reading::{Heater, UnixSeconds};
 /// More than this off the set-point is an excursion, degrees Celsius (the contract's definition).
 const OFF_CELSIUS: f64 = 2.0;
 
+/// A departure that ends sooner is none, seconds: a controller makes up for a change of flow in less, and how often the
+/// flow changes tells of the model (measured in `benches/geometry`).
+const LASTING_SECONDS: f64 = 300.0;
+
 /// Shorter observation than this says nothing about excursions.
 const EXCURSION_SECONDS_MIN: f64 = 30.0;
 
@@ -32,6 +36,8 @@ pub(super) struct Track {
     below: bool,
     on_seconds: f64,
     off_seconds: f64,
+    /// How long the departure under way lasts, seconds.
+    departure: f64,
 }
 
 /// How fast one heater reaches its set-points during one day.
@@ -65,6 +71,7 @@ impl Track {
         self.held.add(heater.target, 0.0);
         if (heater.target - self.target).abs() > OFF_CELSIUS {
             // A new set-point has to be reached first.
+            self.settle();
             self.reached = false;
             self.below = false;
         }
@@ -81,10 +88,21 @@ impl Track {
         self.held.add(heater.target, seconds);
         if self.reached && heater.target > 0.0 {
             if (heater.actual - heater.target).abs() > OFF_CELSIUS {
-                self.off_seconds += seconds;
+                self.departure += seconds;
             } else {
+                self.settle();
                 self.on_seconds += seconds;
             }
+        }
+    }
+
+    /// Ends the departure under way: a short one was none.
+    fn settle(&mut self) {
+        let seconds = std::mem::take(&mut self.departure);
+        if seconds < LASTING_SECONDS {
+            self.on_seconds += seconds;
+        } else {
+            self.off_seconds += seconds;
         }
     }
 
@@ -93,10 +111,12 @@ impl Track {
         self.held.longest()
     }
 
-    /// Share of the time, after the set-point was reached, spent off it.
+    /// Share of the time, after the set-point was reached, spent in lasting departures from it.
     pub(super) fn excursion(&self) -> Option<f64> {
-        let all = self.on_seconds + self.off_seconds;
-        (all >= EXCURSION_SECONDS_MIN).then(|| self.off_seconds / all)
+        let mut whole = self.clone();
+        whole.settle();
+        let all = whole.on_seconds + whole.off_seconds;
+        (all >= EXCURSION_SECONDS_MIN).then(|| whole.off_seconds / all)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::control;
 use crate::error::CollectorError;
 use crate::lanes::lanes;
 use crate::listen::{self, Limits};
+use crate::metrics::{self, Numbers};
 use crate::offered::Offered;
 use crate::operator::Operator;
 use crate::publisher::{Publisher, Stores, lake_error};
@@ -44,6 +45,8 @@ pub struct Collector {
 pub struct Running {
     /// Where gRPC listens.
     pub address: SocketAddr,
+    /// Where metrics are told, when they are.
+    pub metrics: Option<SocketAddr>,
     /// The public key that agents pin.
     pub public_key: [u8; 32],
     book: Book,
@@ -82,10 +85,22 @@ impl Collector {
         let listen = |source| CollectorError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let metrics = match self.settings.metrics {
+            Some(wanted) => {
+                let listen = |source| CollectorError::Listen { address: wanted, source };
+                Some(TcpListener::bind(wanted).await.map_err(listen)?)
+            }
+            None => None,
+        };
+        let told = metrics.as_ref().map(TcpListener::local_addr).transpose().map_err(listen)?;
         let (public_key, book) = (self.stores.signer.public(), self.stores.book.clone());
         tracing::info!(%address, "the collector listens");
+        if let Some(listener) = metrics {
+            let Stores { book, tally, .. } = self.stores.clone();
+            tokio::spawn(metrics::serve(listener, Numbers::new(book, tally), stop.clone()));
+        }
         let ended = tokio::spawn(self.serve(listener, stop));
-        Ok(Running { address, public_key, book, ended })
+        Ok(Running { address, metrics: told, public_key, book, ended })
     }
 
     async fn serve(

@@ -14,6 +14,8 @@ use crate::region::Region;
 pub struct CollectorSettings {
     /// Where gRPC listens; port 0 takes a free one. Loopback unless the operator says otherwise.
     pub listen: SocketAddr,
+    /// Where metrics are told, when they shall be; port 0 takes a free one.
+    pub metrics: Option<SocketAddr>,
     /// Folder of the book, the key, the lake and the evidence.
     pub data: PathBuf,
     /// The texts of the policies to which consent is taken, beside those in `policies` below the
@@ -33,6 +35,7 @@ impl CollectorSettings {
     pub fn local(data: PathBuf) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            metrics: None,
             data,
             policies: vec![STRICTEST.to_owned()],
             region: Region::eea(),

@@ -16,6 +16,7 @@ pub mod error;
 pub mod gate;
 pub mod lanes;
 pub mod listen;
+pub mod metrics;
 pub mod offered;
 pub mod operator;
 pub mod publisher;

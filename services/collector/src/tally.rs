@@ -29,6 +29,11 @@ impl Tally {
         counts.iter().try_for_each(|(name, count)| txn.count(name, *count))
     }
 
+    /// What is not in the book yet.
+    pub fn pending(&self) -> BTreeMap<String, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether there is nothing to settle.
     pub fn is_empty(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()

@@ -174,6 +174,9 @@ pub struct Collector {
     /// Address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+    /// Address where `/metrics` tells counts for Prometheus; nowhere unless given. It asks for no account.
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// Policy to which consent is taken; the default is the shipped one, `strictest`.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,

@@ -53,6 +53,7 @@ pub async fn collector(args: cli::Collector) -> Result<(), CommandError> {
     let stop = lifecycle::stop_on_signals().map_err(CommandError::System)?;
     let settings = CollectorSettings {
         listen: args.listen,
+        metrics: args.metrics,
         data: args.data,
         policies: vec![text(args.policy.as_deref())?],
         region: args.region,
@@ -62,6 +63,9 @@ pub async fn collector(args: cli::Collector) -> Result<(), CommandError> {
     let running = Collector::open(settings, SystemClock::shared())?.start(stop).await?;
     say::line(&format!("collector key  {}", Digest(running.public_key)));
     say::line(&format!("gRPC           {}", running.address));
+    if let Some(metrics) = running.metrics {
+        say::line(&format!("metrics        http://{metrics}/metrics"));
+    }
     Ok(running.ended().await?)
 }
 

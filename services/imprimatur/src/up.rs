@@ -61,6 +61,7 @@ impl Server {
     ) -> Result<Self, CommandError> {
         let collector = CollectorSettings {
             listen: settings.grpc,
+            metrics: None,
             data: settings.data,
             policies: vec![settings.policy],
             region: settings.region,

@@ -100,10 +100,13 @@ impl Planted {
         all
     }
 
-    /// Searches every wire, everything stored and every log.
-    pub(super) fn are_nowhere(&self, rig: &Rig, host: &Host) {
+    /// Searches every wire, everything stored, every log and the metrics.
+    pub(super) async fn are_nowhere(&self, rig: &Rig, host: &Host) {
         let secrets = self.secrets();
-        let places = places(rig, host);
+        let mut places = places(rig, host);
+        let metrics = rig.metrics().await;
+        assert!(metrics.contains("outcome=\"stored\""), "{metrics}");
+        places.push(("metrics".to_owned(), metrics.into_bytes()));
         for (place, bytes) in &places {
             for secret in &secrets {
                 let found = occurrences(bytes, secret.as_bytes());
