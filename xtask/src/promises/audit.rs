@@ -87,6 +87,11 @@ impl<'a> Audit<'a> {
         let numbers = cases.group.iter().flat_map(|group| group.cases[0]..=group.cases[1]);
         let expected: Vec<u32> = numbers.collect();
         let found: Vec<u32> = cases.case.iter().map(|case| case.number).collect();
+        for (at, one) in expected.iter().enumerate() {
+            if expected.iter().take(at).any(|earlier| earlier == one) {
+                self.fault(format!("case {one} is in two groups"));
+            }
+        }
         self.complete(&expected, &found, "case");
         for case in &cases.case {
             self.case(case);

@@ -137,6 +137,13 @@ fn what_is_planned_or_wants_a_test_is_open_and_no_fault() {
 }
 
 #[test]
+fn a_case_is_in_one_group() {
+    let group = "[[group]]\n    title = \"Again\"\n    cases = [1, 1]\n\n    [[case]]";
+    let (faults, _) = audited(PROMISES, &CASES.replacen("[[case]]", group, 1), None);
+    assert_eq!(faults, ["case 1 is in two groups"]);
+}
+
+#[test]
 fn a_case_needs_a_test_and_its_opposite() {
     let none = CASES.replace(r#"opposite = ["gate a_grant_lets_in"]"#, "");
     assert_eq!(audited(PROMISES, &none, None).0, ["case 1 has no opposite and wants none"]);
