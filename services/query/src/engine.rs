@@ -3,7 +3,6 @@
 //! Memory is bounded by one pool for all questions; nothing is spilled to disk, because rows may
 //! lie nowhere but in the lake. A panic in foreign code ends one question, not the process.
 
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,10 +21,12 @@ use crate::answer::Answer;
 use crate::dimension::Source;
 use crate::error::QueryError;
 use crate::files::Files;
-use crate::metric::{Counted, Measure, Metric, metrics};
-use crate::plan::{Grain, Plan, STORE};
+use crate::gate::Threshold;
+use crate::metric::{Metric, metrics};
+use crate::plan::{Plan, STORE};
 use crate::request::{Question, Request};
-use crate::settle::{self, Found, Groups};
+use crate::settle::{self, Groups};
+use crate::sums;
 
 /// How often a question starts again because the catalogue was swapped under it.
 const TRIES: u32 = 3;
@@ -33,15 +34,15 @@ const TRIES: u32 = 3;
 /// How the engine guards and bounds itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineSettings {
-    /// Principals that each group needs in each epoch; default 20.
-    pub k: NonZeroU32,
+    /// Principals that each group needs in each epoch; default [`Threshold::INSIDE`].
+    pub k: Threshold,
     /// Memory for all questions together, in bytes; default 256 MiB.
     pub memory_bytes: usize,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { k: NonZeroU32::MIN.saturating_add(19), memory_bytes: 256 << 20 }
+        Self { k: Threshold::INSIDE, memory_bytes: 256 << 20 }
     }
 }
 
@@ -122,11 +123,11 @@ impl Engine {
         }
     }
 
-    async fn find(&self, question: &Question, catalogue: &Catalogue) -> Result<Found, QueryError> {
+    async fn find(&self, question: &Question, catalogue: &Catalogue) -> Result<Groups, QueryError> {
         let metric = &question.metric;
         let files = self.files.of(catalogue, question, metric.table).await?;
         if files.is_empty() || catalogue.enrolled.is_empty() {
-            return Ok(Found::default());
+            return Ok(Groups::new());
         }
         let joins = question.dimensions().iter().any(|one| one.source() == Source::Machine);
         let days = if joins && metric.table == RecordKind::Print {
@@ -138,28 +139,9 @@ impl Engine {
         let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
         let plan = Plan { context: &context, catalogue, question, files, days };
         let rows = Box::pin(bounded(&plan)).await.map_err(|error| self.failed(error))?;
-        let mut found =
-            Found { cells: self.collect(&plan, &rows, Grain::Cell).await?, ..Found::default() };
-        match metric.measure {
-            Measure::Histogram => found.bins = self.collect(&plan, &rows, Grain::Bin).await?,
-            Measure::Count { of: Counted::Printers } => {
-                found.printers = self.collect(&plan, &rows, Grain::Printer).await?;
-            }
-            Measure::Count { of: Counted::Rows } | Measure::Mean { .. } | Measure::Rate { .. } => {}
-        }
-        Ok(found)
-    }
-
-    async fn collect(
-        &self,
-        plan: &Plan<'_>,
-        rows: &DataFrame,
-        grain: Grain,
-    ) -> Result<Groups, QueryError> {
-        let sums = plan.sums(rows.clone(), grain).map_err(|error| self.failed(error))?;
+        let sums = sums::sums(rows, question).map_err(|error| self.failed(error))?;
         let batches = Box::pin(sums.collect()).await.map_err(|error| self.failed(error))?;
-        let width = plan.question.by.len() + usize::from(grain == Grain::Bin);
-        settle::groups(&batches, width)
+        sums::groups(&batches, sums::coordinates(question).len())
             .ok_or_else(|| QueryError::Engine("the plan gave other columns".into()))
     }
 

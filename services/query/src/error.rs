@@ -6,6 +6,7 @@ use imprimatur_lake::{CatalogueError, ReadError};
 use imprimatur_runtime::clock::NotADate;
 
 use crate::dimension::Dimension;
+use crate::gate::{K_INSIDE, TOP1_PERCENT, TOP2_PERCENT};
 
 /// The registered metrics do not fit the contract. Stop at start and repair `metrics.toml`.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,14 @@ pub enum MetricsError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// A threshold that protects nobody and does not say so. Report and exit with 64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`k` is {k}, expected {K_INSIDE} and more, or 1 where the operator is the only principal")]
+pub struct ThresholdError {
+    /// What was configured.
+    pub k: u32,
 }
 
 /// A question without an answer.
@@ -77,7 +86,8 @@ pub enum QueryError {
     /// another start date may help.
     #[error(
         "no group has at least {k} principals in each month that it covers, none of them holding \
-         more than half of it; {suppressed} withheld"
+         more than {TOP1_PERCENT} % of it and no two more than {TOP2_PERCENT} %; {suppressed} \
+         withheld"
     )]
     BelowThreshold {
         /// How many principals each group needs in each epoch.

@@ -4,10 +4,46 @@
 //! mean's interval is that of a ratio of cluster totals, and a rate's is Wilson's with the number of
 //! rows divided by the design effect.
 
-use crate::gate::Sums;
+use crate::gate::Stat;
+use crate::sums::MICROS;
 
 /// Two-sided 95 % of the normal distribution.
 const Z: f64 = 1.959_964;
+
+/// Sums over principals: `n` rows and `s` their values' sum, in the metric's unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Sums {
+    pub(crate) n: f64,
+    pub(crate) s: f64,
+    pub(crate) ss: f64,
+    pub(crate) sn: f64,
+    pub(crate) nn: f64,
+    /// How many principals, each counted once an epoch.
+    pub(crate) clusters: f64,
+}
+
+impl Sums {
+    /// Of a group over all its epochs.
+    pub(crate) fn of(epochs: &[Stat]) -> Self {
+        let sum = |of: fn(&Stat) -> u128| float(epochs.iter().map(of).sum());
+        let micros = float(u128::from(MICROS.unsigned_abs()));
+        Self {
+            n: sum(|stat| stat.rows.total),
+            s: sum(|stat| stat.value.total) / micros,
+            ss: sum(|stat| stat.squares.ss) / (micros * micros),
+            sn: sum(|stat| stat.squares.sn) / micros,
+            nn: sum(|stat| stat.squares.nn),
+            clusters: sum(|stat| u128::from(stat.principals)),
+        }
+    }
+}
+
+/// A whole number as a float, the same one each time.
+fn float(number: u128) -> f64 {
+    let part = |shift: u32| u32::try_from(number >> shift & u128::from(u32::MAX)).unwrap_or(0);
+    let next = |sum: f64, shift| sum.mul_add(4_294_967_296.0, f64::from(part(shift)));
+    [96, 64, 32, 0].into_iter().fold(0.0, next)
+}
 
 /// A number with its 95 % interval; `None` where too few principals say how much it varies.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,6 +101,15 @@ mod tests {
             sn: sum(|n, s| s * n),
             nn: sum(|n, _| n * n),
             clusters: f64::from(u32::try_from(all.len()).unwrap()),
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_taken_over() {
+        for (number, expected) in
+            [(0, 0.0), (7, 7.0), (1 << 40, 2_f64.powi(40)), (1 << 100, 2_f64.powi(100))]
+        {
+            close(float(number) / expected.max(1.0), if number == 0 { 0.0 } else { 1.0 });
         }
     }
 

@@ -1,8 +1,8 @@
 //! Answers about groups: registered metrics over the lake's Parquet files, never about a printer.
 //!
 //! A question names a metric of `metrics.toml`; nothing else can be asked. A group is told only if
-//! in every epoch that it covers at least k enrolled principals are in it and none of them holds
-//! more than half of its rows (INV-11). Epochs are never summed into one count of principals,
+//! in every epoch that it covers at least k enrolled principals are in it, none of them weighs more
+//! than 30 % of it and no two more than 50 % (INV-11). Epochs are never summed into one count of principals,
 //! because pseudonyms change with them.
 //!
 //! The service reads the catalogue and the files that it names. It never reads ledger or pepper,
@@ -20,12 +20,14 @@ mod plan;
 mod render;
 mod request;
 mod settle;
+mod sums;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{Answer, Bin, Cell, Value};
 pub use dimension::Dimension;
 pub use engine::{Engine, EngineSettings};
-pub use error::{MetricsError, QueryError};
+pub use error::{MetricsError, QueryError, ThresholdError};
+pub use gate::{K_INSIDE, TOP1_PERCENT, TOP2_PERCENT, Threshold};
 pub use metric::{Counted, Measure, Metric, metrics};
 pub use request::Request;

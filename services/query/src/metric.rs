@@ -77,6 +77,17 @@ pub enum Counted {
     Printers,
 }
 
+impl Metric {
+    /// What an index of the field stands for in a mean, in millionths of the metric's unit.
+    pub(crate) fn micros(&self, index: u32) -> i64 {
+        let Measure::Mean { divide_by } = &self.measure else { return 0 };
+        let stands_for = contract().representative(self.field_id, index).unwrap_or(0.0);
+        let micros = stands_for / f64::from(divide_by.get()) * 1e6;
+        // The way from a float to a whole number that fails instead of wrapping.
+        format!("{micros:.0}").parse().unwrap_or(0)
+    }
+}
+
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {

@@ -1,8 +1,7 @@
-//! The plan: from the files of a question to one row of sums for each group and epoch.
+//! The plan: from the files of a question to the rows that count.
 //!
 //! In this order: rows with the needed sections, enrolled principals, nobody excluded, the day's
-//! machine joined, filters, the bound on each principal's rows, sums by principal, sums by group.
-//! Pseudonyms go no further than the last but one step.
+//! machine joined, filters, the bound on each principal's rows. What follows is in `sums`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
 use datafusion::error::Result;
-use datafusion::functions_aggregate::expr_fn::{count, max, sum};
+use datafusion::functions_aggregate::expr_fn::{count, max};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{ExprFunctionExt as _, cast, when};
 use datafusion::prelude::{Expr, SessionContext, col, lit};
@@ -28,20 +27,10 @@ use imprimatur_proto::record::RecordKind;
 use crate::dimension::{Dimension, FIRMWARES, Source};
 use crate::metric::{Measure, Metric};
 use crate::request::Question;
+use crate::sums::MICROS;
 
 /// Where the lake's folder is mounted for the engine.
 pub(crate) const STORE: &str = "lake://files";
-
-/// What one plan groups by besides the dimensions and the epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grain {
-    /// Nothing: the cells.
-    Cell,
-    /// The field's index: the bins of a histogram.
-    Bin,
-    /// Nothing, and subjects are counted instead of principals.
-    Printer,
-}
 
 /// Everything that a plan is made of.
 pub(crate) struct Plan<'a> {
@@ -124,36 +113,6 @@ impl Plan<'_> {
             .filter(col("place").lt_eq(lit(bound)))?
             .select(columns)?;
         join(rows, JoinType::LeftAnti)?.union(first)
-    }
-
-    /// One row a group and epoch: the group's columns, `epoch`, `principals`, `rows`, `largest`,
-    /// then the sums `n`, `s`, `ss`, `sn`, `nn` as 64-bit floats.
-    pub(crate) fn sums(&self, rows: DataFrame, grain: Grain) -> Result<DataFrame> {
-        let mut group: Vec<Expr> =
-            (0..self.question.by.len()).map(|at| col(dimension_column(at))).collect();
-        if grain == Grain::Bin {
-            group.push(col("value"));
-        }
-        group.push(col("epoch"));
-        let one = if grain == Grain::Printer { col("subject") } else { col("principal") };
-        let of_one = [group.clone(), vec![one]].concat();
-        let value = value(&self.question.metric)?;
-        let each =
-            rows.aggregate(of_one, vec![count(lit(1_i64)).alias("n"), sum(value).alias("s")])?;
-        let (n, s) = (cast(col("n"), DataType::Float64), col("s"));
-        each.aggregate(
-            group,
-            vec![
-                count(lit(1_i64)).alias("principals"),
-                sum(col("n")).alias("rows"),
-                max(col("n")).alias("largest"),
-                sum(n.clone()).alias("all_n"),
-                sum(s.clone()).alias("all_s"),
-                sum(s.clone() * s.clone()).alias("all_ss"),
-                sum(s * n.clone()).alias("all_sn"),
-                sum(n.clone() * n).alias("all_nn"),
-            ],
-        )
     }
 
     fn scan(&self, table: RecordKind, paths: &[String]) -> Result<DataFrame> {
@@ -239,7 +198,7 @@ impl Plan<'_> {
 }
 
 /// Name of a dimension's column in a plan, by its place.
-fn dimension_column(at: usize) -> String {
+pub(crate) fn dimension_column(at: usize) -> String {
     format!("dimension_{at}")
 }
 
@@ -287,23 +246,22 @@ fn is_one_of(classes: &[u32]) -> Expr {
     col("value").in_list(classes.map(lit).collect(), false)
 }
 
-/// The number that a row adds to a sum: what its index stands for, or whether it counts.
-fn value(metric: &Metric) -> Result<Expr> {
+/// What a row adds to a sum, in [`MICROS`]: what its index stands for, or whether it counts.
+pub(crate) fn value(metric: &Metric) -> Result<Expr> {
     match &metric.measure {
-        Measure::Count { .. } | Measure::Histogram => Ok(lit(0.0_f64)),
+        Measure::Count { .. } | Measure::Histogram => Ok(lit(0_i64)),
         Measure::Rate { numerator, .. } => {
-            when(is_one_of(numerator), lit(1.0_f64)).otherwise(lit(0.0_f64))
+            when(is_one_of(numerator), lit(MICROS)).otherwise(lit(0_i64))
         }
-        Measure::Mean { divide_by } => {
+        Measure::Mean { .. } => {
             let domain = contract().rule(metric.field_id).domain();
-            let mut cases = when(col("value").eq(lit(0_i32)), lit(0.0_f64));
+            let mut cases = when(col("value").eq(lit(0_i32)), lit(0_i64));
             for index in 1..domain {
-                let stands_for = contract().representative(metric.field_id, index).unwrap_or(0.0);
-                let number = stands_for / f64::from(divide_by.get());
+                let number = metric.micros(index);
                 let index = i32::try_from(index).unwrap_or(i32::MAX);
                 cases = cases.when(col("value").eq(lit(index)), lit(number));
             }
-            cases.otherwise(lit(0.0_f64))
+            cases.otherwise(lit(0_i64))
         }
     }
 }

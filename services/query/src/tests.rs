@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::num::NonZeroU32;
 
 use imprimatur_consent::{Category, Pseudonym};
 use imprimatur_lake::{Catalogue, Exclusion, Lake, Row};
@@ -13,7 +12,6 @@ use tempfile::TempDir;
 
 use crate::{Answer, Cell, Dimension, Engine, EngineSettings, QueryError, Request, Value};
 
-const K: u32 = 5;
 /// A column and its index.
 type Told = (&'static str, u32);
 const DONE: Told = ("status_outcome", 1);
@@ -82,8 +80,7 @@ impl Fleet {
         let folder = self.folder.path();
         self.catalogue.files = Lake::open(folder).unwrap().write(&self.rows).unwrap();
         self.catalogue.store(folder).unwrap();
-        let k = NonZeroU32::new(K).unwrap();
-        Engine::open(folder, EngineSettings { k, ..EngineSettings::default() }).unwrap()
+        Engine::open(folder, EngineSettings::default()).unwrap()
     }
 
     async fn ask(&mut self, metric: &str, by: &str, filters: &str) -> Result<Answer, QueryError> {
@@ -105,77 +102,74 @@ fn is_withheld(result: &Result<Answer, QueryError>) {
 #[tokio::test]
 async fn below_k_is_refused_and_at_k_is_answered() {
     let mut fleet = Fleet::new();
-    fleet.prints(4, "2026-11-21", &[DONE]);
+    fleet.prints(19, "2026-11-21", &[DONE]);
     is_withheld(&fleet.ask("print_count", "", "").await);
-    fleet.print(5, "2026-11-21", &[DONE]);
+    fleet.print(20, "2026-11-21", &[DONE]);
     let answer = fleet.ask("print_count", "", "").await.unwrap();
-    assert_eq!(answer.cells[0].value, Value::Count { count: 5 });
-    assert_eq!(answer.cells[0].principals, 5);
+    assert_eq!(answer.cells[0].value, Value::Count { count: 20 });
+    assert_eq!(answer.cells[0].principals, 20);
 }
 
 #[tokio::test]
 async fn principals_that_are_not_enrolled_count_zero() {
     let mut fleet = Fleet::new();
-    fleet.prints(6, "2026-11-21", &[DONE]);
-    fleet.catalogue.enrolled.remove(&pseudonym(2, 6, 202_611));
+    fleet.prints(25, "2026-11-21", &[DONE]);
+    for stranger in 21..=25 {
+        fleet.catalogue.enrolled.remove(&pseudonym(2, stranger, 202_611));
+    }
     let answer = fleet.ask("print_count", "", "").await.unwrap();
-    assert_eq!((answer.cells[0].principals, answer.cells[0].rows), (5, 5));
-    fleet.catalogue.enrolled.remove(&pseudonym(2, 5, 202_611));
+    assert_eq!((answer.cells[0].principals, answer.cells[0].rows), (20, 20));
+    fleet.catalogue.enrolled.remove(&pseudonym(2, 20, 202_611));
     is_withheld(&fleet.ask("print_count", "", "").await);
 }
 
 #[tokio::test]
 async fn an_excluded_category_leaves_its_subject_out_and_no_other_category_does() {
     let mut fleet = Fleet::new();
-    fleet.prints(6, "2026-11-21", &[DONE, PLA]);
-    let subject = pseudonym(1, 3, 202_611);
-    fleet.catalogue.excluded.insert(Exclusion {
-        subject,
-        category: Category::Material,
-        up_to: u64::MAX,
-    });
-    let rows = |answer: Answer| answer.cells[0].rows;
-    assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 6);
-    assert_eq!(rows(fleet.ask("print_count", "material_family", "").await.unwrap()), 5);
-    assert_eq!(rows(fleet.ask("print_count", "", "material_family=pla").await.unwrap()), 5);
-    // Granted again: what was committed after the withdrawal counts, what was before does not.
-    let first = fleet.rows.iter().find(|row| row.subject == subject).unwrap().commit;
-    for (up_to, expected) in [(first, 5), (first - 1, 6)] {
+    fleet.prints(25, "2026-11-21", &[DONE, PLA]);
+    let exclude = |fleet: &mut Fleet, category, up_to: &dyn Fn(u64) -> u64| {
         fleet.catalogue.excluded.clear();
-        let category = Category::Material;
-        fleet.catalogue.excluded.insert(Exclusion { subject, category, up_to });
-        let answer = fleet.ask("print_count", "material_family", "").await.unwrap();
-        assert_eq!(rows(answer), expected);
-    }
-    fleet.catalogue.excluded.insert(Exclusion {
-        subject,
-        category: Category::Status,
-        up_to: u64::MAX,
-    });
-    assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 5);
+        for row in &fleet.rows[20..] {
+            let up_to = up_to(row.commit);
+            let subject = row.subject;
+            fleet.catalogue.excluded.insert(Exclusion { subject, category, up_to });
+        }
+    };
+    let rows = |answer: Answer| answer.cells[0].rows;
+    exclude(&mut fleet, Category::Material, &|_| u64::MAX);
+    assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 25);
+    assert_eq!(rows(fleet.ask("print_count", "material_family", "").await.unwrap()), 20);
+    assert_eq!(rows(fleet.ask("print_count", "", "material_family=pla").await.unwrap()), 20);
+    // Granted again: what was committed after the withdrawal counts, what was before does not.
+    exclude(&mut fleet, Category::Material, &|commit| commit);
+    assert_eq!(rows(fleet.ask("print_count", "material_family", "").await.unwrap()), 20);
+    exclude(&mut fleet, Category::Material, &|commit| commit - 1);
+    assert_eq!(rows(fleet.ask("print_count", "material_family", "").await.unwrap()), 25);
+    exclude(&mut fleet, Category::Status, &|_| u64::MAX);
+    assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 20);
 }
 
 #[tokio::test]
 async fn each_epoch_needs_k_and_principals_are_never_summed() {
     let mut fleet = Fleet::new();
-    fleet.prints(6, "2026-10-20", &[DONE]);
-    fleet.prints(7, "2026-11-21", &[DONE]);
+    fleet.prints(20, "2026-10-20", &[DONE]);
+    fleet.prints(25, "2026-11-21", &[DONE]);
     let answer = fleet.ask("print_count", "", "").await.unwrap();
-    assert_eq!((answer.cells[0].principals, answer.cells[0].rows), (7, 13));
+    assert_eq!((answer.cells[0].principals, answer.cells[0].rows), (25, 45));
     let mut fleet = Fleet::new();
-    fleet.prints(3, "2026-10-20", &[DONE]);
-    fleet.prints(7, "2026-11-21", &[DONE]);
+    fleet.prints(19, "2026-10-20", &[DONE]);
+    fleet.prints(25, "2026-11-21", &[DONE]);
     is_withheld(&fleet.ask("print_count", "", "").await);
     let request = Request::parse("print_count", None, None, Some("2026-11-01")).unwrap();
     let answer = fleet.publish().answer(&request).await.unwrap();
-    assert_eq!(answer.cells[0].rows, 7);
+    assert_eq!(answer.cells[0].rows, 25);
 }
 
 #[tokio::test]
 async fn groups_below_k_are_counted_and_not_shown() {
     let mut fleet = Fleet::new();
-    fleet.prints(6, "2026-11-21", &[DONE, PLA]);
-    fleet.prints(4, "2026-11-21", &[DONE, PETG]);
+    fleet.prints(25, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(19, "2026-11-21", &[DONE, PETG]);
     let answer = fleet.ask("print_count", "material_family", "").await.unwrap();
     assert_eq!(answer.cells.len(), 1);
     assert_eq!(answer.suppressed_cells, 1);
@@ -185,22 +179,22 @@ async fn groups_below_k_are_counted_and_not_shown() {
 #[tokio::test]
 async fn one_principal_can_neither_fill_nor_flood_a_group() {
     let mut fleet = Fleet::new();
-    fleet.prints(5, "2026-11-21", &[DONE]);
+    fleet.prints(20, "2026-11-21", &[DONE]);
     (0..20).for_each(|_| fleet.print(1, "2026-11-21", &[FAULT]));
     is_withheld(&fleet.ask("print_count", "", "").await);
     let mut fleet = Fleet::new();
-    for number in 1..=5 {
+    for number in 1..=20 {
         (0..310).for_each(|_| fleet.print(number, "2026-11-21", &[DONE]));
     }
-    fleet.print(6, "2026-11-21", &[DONE]);
+    fleet.print(21, "2026-11-21", &[DONE]);
     let answer = fleet.ask("print_count", "", "").await.unwrap();
-    assert_eq!(answer.cells[0].rows, 5 * 300 + 1);
+    assert_eq!(answer.cells[0].rows, 20 * 300 + 1);
 }
 
 #[tokio::test]
 async fn rows_without_the_section_are_left_out() {
     let mut fleet = Fleet::new();
-    fleet.prints(6, "2026-11-21", &[DONE]);
+    fleet.prints(25, "2026-11-21", &[DONE]);
     is_withheld(&fleet.ask("print_count", "material_family", "").await);
     is_withheld(&fleet.ask("material_used", "", "").await);
 }
@@ -208,73 +202,75 @@ async fn rows_without_the_section_are_left_out() {
 #[tokio::test]
 async fn cancelled_prints_are_neither_failures_nor_successes() {
     let mut fleet = Fleet::new();
-    fleet.prints(10, "2026-11-21", &[DONE, PLA]);
-    fleet.prints(10, "2026-11-21", &[DONE, PLA]);
-    fleet.prints(10, "2026-11-22", &[CANCELLED, PLA]);
-    fleet.prints(5, "2026-11-22", &[FAULT, PLA]);
+    fleet.prints(40, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(40, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(40, "2026-11-22", &[CANCELLED, PLA]);
+    fleet.prints(20, "2026-11-22", &[FAULT, PLA]);
     let answer = fleet.ask("failure_rate", "", "").await.unwrap();
     let Value::Rate { rate, low, high } = answer.cells[0].value else { panic!("{answer:?}") };
     assert!((rate - 0.2).abs() < 1e-9, "{rate}");
     assert!(low > 0.05 && low < rate && high > rate && high < 0.45, "{low} {high}");
-    assert_eq!(answer.cells[0].rows, 25);
+    assert_eq!(answer.cells[0].rows, 100);
 }
 
 #[tokio::test]
 async fn a_print_has_the_model_of_its_day_and_unknown_without_one() {
     let mut fleet = Fleet::new();
-    fleet.prints(10, "2026-11-21", &[DONE]);
-    fleet.prints(10, "2026-11-20", &[DONE]);
-    let machine: &[Told] = &[("machine_model", 12), ("machine_firmware", 3)];
-    (1..=5).for_each(|number| fleet.tell(RecordKind::Day, number, "2026-11-21", machine));
+    fleet.prints(60, "2026-11-21", &[DONE]);
+    fleet.prints(60, "2026-11-20", &[DONE]);
+    let machine = |model| [("machine_model", model), ("machine_firmware", 3)];
+    (1..=25).for_each(|number| fleet.tell(RecordKind::Day, number, "2026-11-21", &machine(12)));
+    (26..=50).for_each(|number| fleet.tell(RecordKind::Day, number, "2026-11-21", &machine(13)));
     let answer = fleet.ask("print_count", "model", "").await.unwrap();
-    assert_eq!(cell(&answer, Dimension::Model, "12").rows, 5);
-    assert_eq!(cell(&answer, Dimension::Model, "unknown").rows, 15);
+    assert_eq!(cell(&answer, Dimension::Model, "12").rows, 25);
+    assert_eq!(cell(&answer, Dimension::Model, "unknown").rows, 70);
     let answer = fleet.ask("print_count", "", "firmware=12.3").await.unwrap();
-    assert_eq!(answer.cells[0].rows, 5);
+    assert_eq!(answer.cells[0].rows, 25);
     let answer = fleet.ask("printer_count", "model", "").await.unwrap();
-    assert_eq!(cell(&answer, Dimension::Model, "12").value, Value::Count { count: 5 });
-    let subject = pseudonym(1, 1, 202_611);
-    fleet.catalogue.excluded.insert(Exclusion {
-        subject,
-        category: Category::Machine,
-        up_to: u64::MAX,
-    });
+    assert_eq!(cell(&answer, Dimension::Model, "12").value, Value::Count { count: 25 });
+    for number in 1..=10 {
+        fleet.catalogue.excluded.insert(Exclusion {
+            subject: pseudonym(1, number, 202_611),
+            category: Category::Machine,
+            up_to: u64::MAX,
+        });
+    }
     let answer = fleet.ask("print_count", "model", "").await.unwrap();
     assert_eq!(answer.suppressed_cells, 1);
-    assert_eq!(cell(&answer, Dimension::Model, "unknown").rows, 14);
+    assert_eq!(cell(&answer, Dimension::Model, "unknown").rows, 60);
 }
 
 #[tokio::test]
 async fn means_use_the_middle_of_each_bin_in_the_metrics_unit() {
     let mut fleet = Fleet::new();
-    for number in 1..=6 {
+    for number in 1..=25 {
         fleet.tell(RecordKind::Day, number, "2026-11-21", &[("laser_on_time", 3)]);
     }
     let answer = fleet.ask("laser_hours", "week", "").await.unwrap();
     let found = cell(&answer, Dimension::Week, "2026-11-16");
     let Value::Mean { mean, total, .. } = found.value else { panic!("{answer:?}") };
     let hour = 3600.0 * 2.0_f64.sqrt() / 3600.0;
-    assert!((mean - hour).abs() < 1e-9 && (total - 6.0 * hour).abs() < 1e-9, "{mean} {total}");
+    assert!((mean - hour).abs() < 1e-6 && (total - 25.0 * hour).abs() < 1e-4, "{mean} {total}");
 }
 
 #[tokio::test]
 async fn a_bin_below_k_is_withheld_and_missing_from_the_sum() {
     let mut fleet = Fleet::new();
-    fleet.prints(8, "2026-11-21", &[("print_time_completed_duration", 4)]);
-    fleet.prints(6, "2026-11-21", &[("print_time_completed_duration", 5)]);
-    fleet.prints(2, "2026-11-21", &[("print_time_completed_duration", 9)]);
+    fleet.prints(40, "2026-11-21", &[("print_time_completed_duration", 4)]);
+    fleet.prints(30, "2026-11-21", &[("print_time_completed_duration", 5)]);
+    fleet.prints(8, "2026-11-21", &[("print_time_completed_duration", 9)]);
     let answer = fleet.ask("print_duration", "", "").await.unwrap();
     let Value::Histogram { bins, withheld } = &answer.cells[0].value else { panic!("{answer:?}") };
     let told: Vec<(u32, u64)> =
         bins.iter().filter_map(|bin| Some((bin.index, bin.rows?))).collect();
-    assert_eq!(told, [(4, 8), (5, 6)]);
-    assert_eq!((answer.cells[0].rows, *withheld), (14, bins.len() - 2));
+    assert_eq!(told, [(4, 40), (5, 30)]);
+    assert_eq!((answer.cells[0].rows, *withheld), (70, bins.len() - 2));
 }
 
 #[tokio::test]
 async fn what_cannot_be_asked_is_told_what_can() {
     let mut fleet = Fleet::new();
-    fleet.prints(6, "2026-11-21", &[DONE]);
+    fleet.prints(25, "2026-11-21", &[DONE]);
     let engine = fleet.publish();
     let error = |result: Result<Answer, QueryError>| result.unwrap_err().to_string();
     let ask = |metric: &str, by| Request { metric: metric.to_owned(), by, ..Request::default() };
@@ -298,7 +294,7 @@ async fn nothing_published_a_corrupt_file_and_a_forged_one_are_errors() {
     let request = Request { metric: "print_count".to_owned(), ..Request::default() };
     let engine = Engine::open(fleet.folder.path(), EngineSettings::default()).unwrap();
     assert!(matches!(engine.answer(&request).await, Err(QueryError::Catalogue(_))));
-    fleet.prints(6, "2026-11-21", &[DONE]);
+    fleet.prints(25, "2026-11-21", &[DONE]);
     let engine = fleet.publish();
     assert!(engine.answer(&request).await.is_ok());
     let path = fleet.folder.path().join(&fleet.catalogue.files[0].path);
@@ -318,7 +314,7 @@ async fn nothing_published_a_corrupt_file_and_a_forged_one_are_errors() {
 #[tokio::test]
 async fn a_question_over_its_memory_is_refused() {
     let mut fleet = Fleet::new();
-    fleet.prints(6, "2026-11-21", &[DONE]);
+    fleet.prints(25, "2026-11-21", &[DONE]);
     fleet.publish();
     let settings = EngineSettings { memory_bytes: 1024, ..EngineSettings::default() };
     let engine = Engine::open(fleet.folder.path(), settings).unwrap();
@@ -330,10 +326,10 @@ async fn a_question_over_its_memory_is_refused() {
 #[tokio::test]
 async fn an_answer_reads_well_and_holds_no_pseudonym() {
     let mut fleet = Fleet::new();
-    fleet.prints(8, "2026-11-21", &[DONE, PLA]);
-    fleet.prints(8, "2026-11-22", &[DONE, PLA]);
-    fleet.prints(5, "2026-11-22", &[FAULT, PLA]);
-    fleet.prints(7, "2026-11-22", &[DONE, PETG]);
+    fleet.prints(40, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(40, "2026-11-22", &[DONE, PLA]);
+    fleet.prints(25, "2026-11-22", &[FAULT, PLA]);
+    fleet.prints(35, "2026-11-22", &[DONE, PETG]);
     fleet.catalogue.synthetic = true;
     let answer = fleet.ask("outcome", "material_family", "").await.unwrap();
     let table = "\
@@ -341,19 +337,20 @@ Outcome of prints [prints]
 Synthetic fleet: no printer told any of this.
 
 material_family  principals  rows  value
-pla                       8    21  █·▃··  mostly done
-petg                      7     7  █····  mostly done
+pla                      40   105  █·▃··  mostly done
+petg                     35    35  █····  mostly done
 
 Distribution of known outcomes, per print.
-Each group has at least 5 enrolled principals in each month that it covers, none of them holds \
-more than half of it or counts with more than 300 rows a month; groups withheld: 0.
+Each group has at least 20 enrolled principals in each month that it covers; none of them counts \
+with more than 300 rows a month or holds more than 30 % of it, no two hold more than 50 %; groups \
+withheld: 0.
 ";
     assert_eq!(answer.to_string(), table);
     let csv = "\
 material_family,principals,rows,bin,low,high,bin_rows
-pla,8,21,done,,,16
-pla,8,21,stopped_by_user,,,<5
-pla,8,21,fault,,,5
+pla,40,105,done,,,80
+pla,40,105,stopped_by_user,,,<20
+pla,40,105,fault,,,25
 ";
     assert!(answer.to_csv().starts_with(csv), "{}", answer.to_csv());
     let json = serde_json::to_value(&answer).unwrap();
@@ -367,5 +364,5 @@ pla,8,21,fault,,,5
     }
     let one = fleet.ask("failure_rate", "", "material_family=pla").await.unwrap();
     assert!(one.to_string().contains("23.8 % ("), "{one}");
-    assert!(one.to_csv().starts_with("principals,rows,rate,low,high\n8,21,0.238095,"));
+    assert!(one.to_csv().starts_with("principals,rows,rate,low,high\n40,105,0.238095,"));
 }
