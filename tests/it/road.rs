@@ -66,7 +66,7 @@ async fn a_real_print_travels_the_whole_road_and_nothing_else_does() {
     rig.ask(&query).await.exits(1);
     others.enrol(&rig).await;
     let answer = rig.ask(&[&query[..], &["--json"]].concat()).await.exits(0).json();
-    assert_eq!(answer["cells"][0]["principals"], 26, "one real and 25 others: {answer}");
+    assert_eq!(answer["cells"][0]["principals"], 25, "one real and 25 others, rounded: {answer}");
     invariants_hold(&rig).await;
 
     assert_eq!(rig.rows(RecordKind::Print).len(), 26);

@@ -29,7 +29,7 @@ use crate::up::{Server, UpSettings, loopback};
 const DRAW_EVERY: Duration = Duration::from_secs(1);
 
 /// The sample question.
-const QUESTION: (&str, &str) = ("print_duration", "material_family");
+const QUESTION: &str = "print_duration";
 
 /// Runs the demo until it is told to stop, or with `--once` until it has said everything.
 ///
@@ -99,18 +99,21 @@ async fn follow(
 /// The sample answer and the compliance verdict; `None` when it is too early.
 async fn sample(data: &Path) -> Result<Option<String>, CommandError> {
     let engine = Engine::open(&data.join("lake"), EngineSettings::default())?;
-    let request = Request::parse(QUESTION.0, Some(QUESTION.1), None, None)?;
+    let request = Request::parse(QUESTION, None, None, None)?;
     let answer = match Box::pin(engine.answer(&request)).await {
         Ok(answer) => answer,
-        Err(QueryError::BelowThreshold { .. } | QueryError::Catalogue(_)) => return Ok(None),
+        Err(QueryError::BelowThreshold { .. } | QueryError::TooFine | QueryError::Catalogue(_)) => {
+            return Ok(None);
+        }
         Err(error) => return Err(error.into()),
     };
     let report = imprimatur_verifier::verify(data, &imprimatur_verifier::Trust::default())?;
     if !report.holds {
         return Err(CommandError::No(report.to_string()));
     }
-    let question = format!("imprimatur query {} --by {}", QUESTION.0, QUESTION.1);
-    Ok(Some(format!("\n$ {question}\n{answer}\n$ imprimatur compliance verify\n{report}\n")))
+    Ok(Some(format!(
+        "\n$ imprimatur query {QUESTION}\n{answer}\n$ imprimatur compliance verify\n{report}\n"
+    )))
 }
 
 /// What to try next.

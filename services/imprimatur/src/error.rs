@@ -96,7 +96,7 @@ fn listed(path: &Path, problems: &[Problem]) -> String {
 
 fn query_exit(error: &QueryError) -> u8 {
     match error {
-        QueryError::BelowThreshold { .. } => 1,
+        QueryError::BelowThreshold { .. } | QueryError::TooFine => 1,
         QueryError::UnknownMetric { .. }
         | QueryError::UnknownDimension { .. }
         | QueryError::DimensionNotAllowed { .. }

@@ -24,13 +24,13 @@ pub struct Answer {
     pub by: Vec<Dimension>,
     /// The groups that may be told, in the order of their dimensions; never empty.
     pub cells: Vec<Cell>,
-    /// Groups that exist and are not told.
+    /// Groups that exist and are not told: they are too small, or would give back one that is.
     pub suppressed_cells: usize,
     /// Whether the rows come from a synthetic fleet.
     pub synthetic: bool,
     /// When the state that was asked was published.
     pub published: UnixSeconds,
-    /// What protects the people behind it, in one sentence.
+    /// What protects the people behind it, in sentences.
     pub privacy: String,
 }
 
@@ -39,9 +39,9 @@ pub struct Answer {
 pub struct Cell {
     /// Its place in each dimension.
     pub dimensions: BTreeMap<Dimension, String>,
-    /// Enrolled principals: the most within one epoch.
+    /// Enrolled principals: the most within one epoch, rounded.
     pub principals: u64,
-    /// Rows that the value is made of; of a histogram only those in bins that are told.
+    /// Rows that the value is made of, rounded; of a histogram the sum of the bins that are told.
     pub rows: u64,
     /// The number.
     pub value: Value,
@@ -53,7 +53,7 @@ pub struct Cell {
 pub enum Value {
     /// How many.
     Count {
-        /// The count.
+        /// The count, rounded.
         count: u64,
     },
     /// A mean in the answer's unit.
@@ -64,7 +64,7 @@ pub enum Value {
         low: Option<f64>,
         /// Upper end of the 95 % interval.
         high: Option<f64>,
-        /// Mean times rows.
+        /// Mean times rows, both as they are told.
         total: f64,
     },
     /// A share, 0 to 1.
@@ -80,7 +80,8 @@ pub enum Value {
     Histogram {
         /// The bins.
         bins: Vec<Bin>,
-        /// Bins that are not told because too few principals, perhaps none, are in them.
+        /// Bins that are not told: few principals, perhaps none, are in them, or they would give
+        /// back one of which that is so.
         withheld: usize,
     },
 }
@@ -96,6 +97,6 @@ pub struct Bin {
     pub low: Option<f64>,
     /// Upper bound in the field's unit; `None` for classes and open ends.
     pub high: Option<f64>,
-    /// Rows; `None` when fewer than k principals, perhaps none, are in it.
+    /// Rows, rounded; `None` when the bin is withheld.
     pub rows: Option<u64>,
 }

@@ -114,7 +114,11 @@ impl Engine {
         let mut task = JoinSet::new();
         task.spawn(async move {
             let found = Box::pin(engine.find(&question, &catalogue)).await?;
-            settle::answer(&question, &catalogue, engine.settings.k, &found)
+            // Margins may take a second to look at, on a thread that may block.
+            let k = engine.settings.k;
+            let settle = move || settle::answer(&question, &catalogue, k, &found);
+            let settled = tokio::task::spawn_blocking(settle).await;
+            settled.map_err(|failed| QueryError::Engine(Box::new(failed)))?
         });
         match task.join_next().await {
             Some(Ok(result)) => result,

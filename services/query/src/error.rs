@@ -7,6 +7,7 @@ use imprimatur_runtime::clock::NotADate;
 
 use crate::dimension::Dimension;
 use crate::gate::{K_INSIDE, TOP1_PERCENT, TOP2_PERCENT};
+use crate::request::DIMENSIONS_MOST;
 
 /// The registered metrics do not fit the contract. Stop at start and repair `metrics.toml`.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +96,13 @@ pub enum QueryError {
         /// How many groups were withheld, at least 1, also when there were no rows at all.
         suppressed: usize,
     },
+    /// The groups cannot be told beside the answers to the same question with fewer dimensions, or
+    /// there are too many of them. The answer is no: exit with 1. Fewer or other dimensions help.
+    #[error(
+        "these groups cannot be told beside their totals; ask by fewer dimensions, at most \
+         {DIMENSIONS_MOST}, or by others"
+    )]
+    TooFine,
     /// The registered metrics are wrong. Exit with 64.
     #[error("the registered metrics do not fit the contract")]
     Metrics(#[from] MetricsError),

@@ -3,7 +3,8 @@
 //! A question names a metric of `metrics.toml`; nothing else can be asked. A group is told only if
 //! in every epoch that it covers at least k enrolled principals are in it, none of them weighs more
 //! than 30 % of it and no two more than 50 % (INV-11). Epochs are never summed into one count of principals,
-//! because pseudonyms change with them.
+//! because pseudonyms change with them. What is withheld takes others with it, until no margin gives
+//! it back, and what is told is rounded.
 //!
 //! The service reads the catalogue and the files that it names. It never reads ledger or pepper,
 //! and what leaves it holds no pseudonym.
@@ -19,8 +20,10 @@ mod metric;
 mod plan;
 mod render;
 mod request;
+mod round;
 mod settle;
 mod sums;
+mod suppress;
 #[cfg(test)]
 mod tests;
 
@@ -30,4 +33,5 @@ pub use engine::{Engine, EngineSettings};
 pub use error::{MetricsError, QueryError, ThresholdError};
 pub use gate::{K_INSIDE, TOP1_PERCENT, TOP2_PERCENT, Threshold};
 pub use metric::{Counted, Measure, Metric, metrics};
-pub use request::Request;
+pub use request::{DIMENSIONS_MOST, Request};
+pub use round::STEP_PRINCIPALS;

@@ -12,12 +12,12 @@ const WITHHELD: char = '·';
 
 impl Answer {
     /// The answer as CSV with a header line: one line a group, of a histogram one a bin. A bin that
-    /// is not told has `<k` for its rows.
+    /// is not told has nothing for its rows.
     pub fn to_csv(&self) -> String {
         let mut lines = vec![line(&self.header())];
         for cell in &self.cells {
             let start = self.start(cell);
-            for rest in columns(&cell.value, self) {
+            for rest in columns(&cell.value) {
                 lines.push(line(&[start.clone(), rest].concat()));
             }
         }
@@ -53,7 +53,7 @@ fn line(fields: &[String]) -> String {
     quoted.collect::<Vec<_>>().join(",") + "\n"
 }
 
-fn columns(value: &Value, answer: &Answer) -> Vec<Vec<String>> {
+fn columns(value: &Value) -> Vec<Vec<String>> {
     let number = |number: f64| format!("{number:.6}");
     let perhaps = |value: Option<f64>| value.map(number).unwrap_or_default();
     match value {
@@ -72,7 +72,7 @@ fn columns(value: &Value, answer: &Answer) -> Vec<Vec<String>> {
                     bin.meaning.clone(),
                     low.unwrap_or_default(),
                     high.unwrap_or_default(),
-                    rows_text(bin, answer),
+                    bin.rows.map(|rows| rows.to_string()).unwrap_or_default(),
                 ]
             };
             bins.iter().map(bin).collect()
@@ -80,8 +80,8 @@ fn columns(value: &Value, answer: &Answer) -> Vec<Vec<String>> {
     }
 }
 
-fn rows_text(bin: &Bin, answer: &Answer) -> String {
-    bin.rows.map_or_else(|| format!("<{}", answer.k), |rows| rows.to_string())
+fn rows_text(bin: &Bin) -> String {
+    bin.rows.map_or_else(|| "withheld".to_owned(), |rows| rows.to_string())
 }
 
 impl fmt::Display for Answer {
@@ -101,7 +101,7 @@ impl fmt::Display for Answer {
         write_table(f, &table, self.by.len())?;
         if let [Cell { value: Value::Histogram { bins, .. }, .. }] = self.cells.as_slice() {
             writeln!(f)?;
-            write_bins(f, bins, self)?;
+            write_bins(f, bins)?;
         }
         writeln!(f, "\n{}\n{}", self.estimand, self.privacy)
     }
@@ -136,7 +136,7 @@ fn sparkline(bins: &[Bin]) -> String {
 }
 
 /// One line a bin; neighbours that are not told share a line, which tells no more.
-fn write_bins(f: &mut fmt::Formatter<'_>, bins: &[Bin], answer: &Answer) -> fmt::Result {
+fn write_bins(f: &mut fmt::Formatter<'_>, bins: &[Bin]) -> fmt::Result {
     let most = bins.iter().filter_map(|bin| bin.rows).max().unwrap_or(0).max(1);
     let width = bins.iter().map(|bin| bin.meaning.chars().count()).max().unwrap_or(0);
     for run in bins.chunk_by(|one, next| one.rows.is_none() && next.rows.is_none()) {
@@ -144,12 +144,12 @@ fn write_bins(f: &mut fmt::Formatter<'_>, bins: &[Bin], answer: &Answer) -> fmt:
             let [bin] = run else { continue };
             let bar = bin.rows.unwrap_or(0).saturating_mul(40) / most;
             let bar = "█".repeat(usize::try_from(bar).unwrap_or(0));
-            let text = format!("  {:width$}  {:>8}  {bar}", bin.meaning, rows_text(bin, answer));
+            let text = format!("  {:width$}  {:>8}  {bar}", bin.meaning, rows_text(bin));
             writeln!(f, "{}", text.trim_end())?;
             continue;
         };
-        let (from, to, rows) = (&bin.meaning, &last.meaning, rows_text(bin, answer));
-        writeln!(f, "  {} bins, {from} .. {to}: {rows} each", run.len())?;
+        let (from, to) = (&bin.meaning, &last.meaning);
+        writeln!(f, "  {} bins, {from} .. {to}: withheld", run.len())?;
     }
     Ok(())
 }

@@ -9,6 +9,9 @@ use crate::dimension::{Dimension, names};
 use crate::error::QueryError;
 use crate::metric::Metric;
 
+/// Most dimensions to group by: each one more doubles the margins, and three make small groups.
+pub const DIMENSIONS_MOST: usize = 3;
+
 /// A question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
@@ -76,6 +79,9 @@ impl Request {
             if !by.contains(&allow(dimension)?) {
                 by.push(dimension);
             }
+        }
+        if by.len() > DIMENSIONS_MOST {
+            return Err(QueryError::TooFine);
         }
         let mut filters: BTreeMap<Dimension, Vec<i32>> = BTreeMap::new();
         for (dimension, text) in &self.filters {

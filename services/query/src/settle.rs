@@ -1,18 +1,19 @@
-//! From sums to an answer: groups through the gate, numbers with their intervals, bins withheld.
+//! From sums to an answer: groups that may be told, numbers with their intervals, rounded.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imprimatur_lake::Catalogue;
 use imprimatur_proto::contract;
 
 use crate::answer::{Answer, Bin, Cell, Value};
 use crate::error::QueryError;
-use crate::estimate::{self, Sums};
+use crate::estimate::{self, Estimate, Sums};
 use crate::gate::{self, By, Rule, Stat, TOP1_PERCENT, TOP2_PERCENT, Threshold};
 use crate::metric::{Counted, Measure, Metric};
 use crate::request::Question;
+use crate::round::{self, Rounded, STEP_PRINCIPALS};
 use crate::sums::MICROS;
+use crate::suppress;
 
 /// A group's place in each dimension, and for bins its index last; `None` where a margin takes all.
 pub(crate) type Place = Vec<Option<i32>>;
@@ -29,24 +30,25 @@ pub(crate) fn answer(
 ) -> Result<Answer, QueryError> {
     let metric = &question.metric;
     let rule = Rule { k, by: weighed_by(&metric.measure) };
-    let (k, width) = (k.get(), question.by.len());
+    let width = question.by.len();
+    let told = suppress::told(found, rule).map_err(|suppress::Unprotected| QueryError::TooFine)?;
     let is_cell = |place: &&Place| {
         let (own, bin) = place.split_at_checked(width).unwrap_or_default();
         own.iter().all(Option::is_some) && bin.iter().all(Option::is_none)
     };
     let places: Vec<&Place> = found.keys().filter(is_cell).collect();
     let cells: Vec<Cell> =
-        places.iter().filter_map(|place| cell(question, rule, found, place)).collect();
+        places.iter().filter_map(|place| cell(question, rule, (found, &told), place)).collect();
     let suppressed = places.len().saturating_sub(cells.len());
     if cells.is_empty() {
-        return Err(QueryError::BelowThreshold { k, suppressed: suppressed.max(1) });
+        return Err(QueryError::BelowThreshold { k: k.get(), suppressed: suppressed.max(1) });
     }
     Ok(Answer {
         metric: metric.name.clone(),
         title: metric.title.clone(),
         unit: metric.unit.clone(),
         estimand: metric.estimand.clone(),
-        k,
+        k: k.get(),
         by: question.by.clone(),
         cells,
         suppressed_cells: suppressed,
@@ -56,12 +58,19 @@ pub(crate) fn answer(
     })
 }
 
-fn privacy(metric: &Metric, k: NonZeroU32, suppressed: usize) -> String {
-    let bound = metric.rows_per_principal_and_epoch;
+fn privacy(metric: &Metric, k: Threshold, suppressed: usize) -> String {
+    if !k.protects() {
+        return "The operator is the only principal: nobody is protected from the others, and \
+                nothing is rounded or withheld."
+            .to_owned();
+    }
+    let (k, bound) = (k.get(), metric.rows_per_principal_and_epoch);
     format!(
         "Each group has at least {k} enrolled principals in each month that it covers; none of \
          them counts with more than {bound} rows a month or holds more than {TOP1_PERCENT} % of it, \
-         no two hold more than {TOP2_PERCENT} %; groups withheld: {suppressed}."
+         no two hold more than {TOP2_PERCENT} %. Groups withheld, with those that would give them \
+         back: {suppressed}. Counts have steps of at least {STEP_PRINCIPALS} principals' mean share, means \
+         and shares of at most half their interval; the same rows give the same answer."
     )
 }
 
@@ -75,28 +84,35 @@ fn weighed_by(measure: &Measure) -> By {
     }
 }
 
-fn cell(question: &Question, rule: Rule, found: &Groups, place: &Place) -> Option<Cell> {
+/// Groups and margins, and which of them may be told.
+type Table<'a> = (&'a Groups, &'a BTreeSet<Place>);
+
+fn cell(question: &Question, rule: Rule, table: Table<'_>, place: &Place) -> Option<Cell> {
+    let (found, told) = table;
     let epochs = found.get(place)?.as_slice();
-    if !rule.may_tell(epochs) {
+    if !told.contains(place) {
         return None;
     }
+    let count = |exact| count(rule, exact, epochs);
+    let estimate = |exact: &Estimate| estimate(rule, exact);
     let sums = Sums::of(epochs);
-    let mut rows = gate::rows(epochs);
+    let mut rows = count(gate::rows(epochs));
     let value = match &question.metric.measure {
         Measure::Count { of: Counted::Rows } => Value::Count { count: rows },
-        Measure::Count { of: Counted::Printers } => Value::Count { count: printers(epochs) },
+        Measure::Count { of: Counted::Printers } => Value::Count { count: count(printers(epochs)) },
         Measure::Mean { .. } => {
-            let mean = estimate::mean(&sums);
+            let mean = estimate(&estimate::mean(&sums));
             let (low, high) = mean.interval.unzip();
-            Value::Mean { mean: mean.value, low, high, total: sums.s }
+            let total = mean.value * u32::try_from(rows).map_or(f64::INFINITY, f64::from);
+            Value::Mean { mean: mean.value, low, high, total }
         }
         Measure::Rate { .. } => {
-            let rate = estimate::rate(&sums);
+            let rate = estimate(&estimate::rate(&sums));
             let (low, high) = rate.interval?;
-            Value::Rate { rate: rate.value, low, high }
+            Value::Rate { rate: rate.value, low: low.max(0.0), high: high.min(1.0) }
         }
         Measure::Histogram => {
-            let bins = bins(question, rule, found, place);
+            let bins = bins(question, rule, table, place);
             let told = bins.iter().filter_map(|bin| bin.rows);
             rows = told.clone().sum();
             let withheld = bins.len() - told.count();
@@ -108,7 +124,21 @@ fn cell(question: &Question, rule: Rule, found: &Groups, place: &Place) -> Optio
     };
     let labels = question.by.iter().zip(place.iter().flatten());
     let dimensions = labels.map(|(one, value)| (*one, one.label(*value))).collect();
-    Some(Cell { dimensions, principals: gate::principals(epochs), rows, value })
+    Some(Cell { dimensions, principals: count(gate::principals(epochs)), rows, value })
+}
+
+/// A count as it is told.
+fn count(rule: Rule, exact: u64, epochs: &[Stat]) -> u64 {
+    if rule.k.protects() { round::count(exact, gate::principals(epochs)) } else { exact }
+}
+
+/// A mean or share as it is told.
+fn estimate(rule: Rule, exact: &Estimate) -> Rounded {
+    if rule.k.protects() {
+        round::estimate(exact)
+    } else {
+        Rounded { value: exact.value, interval: exact.interval }
+    }
 }
 
 /// Printers of a group: the most within one epoch.
@@ -117,17 +147,16 @@ fn printers(epochs: &[Stat]) -> u64 {
     u64::try_from(most / u128::from(MICROS.unsigned_abs())).unwrap_or(u64::MAX)
 }
 
-/// All bins of the contract; the rows of one are told only if it passes the gate itself. An empty
-/// bin is not told apart from one with too few principals.
-fn bins(question: &Question, rule: Rule, found: &Groups, cell: &Place) -> Vec<Bin> {
+/// All bins of the contract; the rows of one are told only if it is told itself. An empty bin is
+/// not told apart from one that is withheld.
+fn bins(question: &Question, rule: Rule, (found, told): Table<'_>, cell: &Place) -> Vec<Bin> {
     let field = question.metric.field_id;
     let bin = |index: u32| {
         let mut place = cell.clone();
         if let Some(bin) = place.last_mut() {
             *bin = i32::try_from(index).ok();
         }
-        let epochs = found.get(&place).map(Vec::as_slice).unwrap_or_default();
-        let told = rule.may_tell(epochs);
+        let epochs = found.get(&place).filter(|_| told.contains(&place));
         let (low, high) = contract().bounds(field, index).unzip();
         let finite = |bound: Option<f64>| bound.filter(|bound| bound.is_finite());
         Bin {
@@ -135,7 +164,7 @@ fn bins(question: &Question, rule: Rule, found: &Groups, cell: &Place) -> Vec<Bi
             meaning: contract().meaning(field, index),
             low: finite(low),
             high: finite(high),
-            rows: told.then(|| gate::rows(epochs)),
+            rows: epochs.map(|epochs| count(rule, gate::rows(epochs), epochs)),
         }
     };
     (1..contract().rule(field).domain()).map(bin).collect()

@@ -1,4 +1,4 @@
-//! A server with one owner, who is about to be erased, and twenty neighbours, who stay.
+//! A server with one owner, who is about to be erased, and some twenty neighbours, who stay.
 
 use std::path::PathBuf;
 
@@ -15,8 +15,8 @@ use crate::agent::Host;
 use crate::rig::{Rig, SOON, sections};
 use crate::wire::Device;
 
-/// Exactly k: with the owner an answer counts one more.
-pub(super) const NEIGHBOURS: usize = 20;
+/// Answers round to five: these count as 20, and with the owner as 25.
+pub(super) const NEIGHBOURS: usize = 22;
 
 /// The server, the owner's agent, and what the owner was shown.
 pub(super) struct Scene {
@@ -32,7 +32,7 @@ impl Scene {
     pub(super) async fn start() -> Self {
         // Logs say the most.
         let rig = Rig::start("trace").await;
-        let mut tokens = rig.tokens(21).await;
+        let mut tokens = rig.tokens(23).await;
         assert_eq!(tokens.len(), NEIGHBOURS + 1);
         let mut host = Host::of(&rig, "agent", "").with("IMPRIMATUR_LOG", "trace");
         let token = tokens.pop().unwrap();
@@ -64,13 +64,13 @@ impl Scene {
         self.rig.catalogue().unwrap()
     }
 
-    /// Waits until an answer counts this many principals.
+    /// Waits until an answer counts this many principals, to the nearest five.
     pub(super) async fn counts(&self, principals: usize) {
         wait::until(SOON, "an answer about so many", async || {
             let answer = self.rig.ask(&["query", "print_duration", "--json"]).await;
             let told: Value = serde_json::from_str(&answer.out).unwrap_or_default();
             let counted = &told["cells"][0]["principals"];
-            if *counted == principals { Ok(()) } else { Err(format!("{answer:?}")) }
+            if *counted == (principals + 2) / 5 * 5 { Ok(()) } else { Err(format!("{answer:?}")) }
         })
         .await
         .unwrap();
