@@ -2,9 +2,9 @@
 //!
 //! A question names a metric of `metrics.toml`; nothing else can be asked. A group is told only if
 //! in every epoch that it covers at least k enrolled principals are in it, none of them weighs more
-//! than 30 % of it and no two more than 50 % (INV-11). Epochs are never summed into one count of principals,
-//! because pseudonyms change with them. What is withheld takes others with it, until no margin gives
-//! it back, and what is told is rounded.
+//! than 30 % of it and no two more than 50 % (INV-11). Epochs are never summed into one count of
+//! principals, because pseudonyms change with them. What is withheld takes others with it, until no
+//! margin gives it back, and what is told is rounded.
 //!
 //! The service reads the catalogue and the files that it names. It never reads ledger or pepper,
 //! and what leaves it holds no pseudonym.
@@ -17,6 +17,7 @@ mod estimate;
 mod files;
 mod gate;
 mod metric;
+mod overlap;
 mod plan;
 mod render;
 mod request;
@@ -33,5 +34,6 @@ pub use engine::{Engine, EngineSettings};
 pub use error::{MetricsError, QueryError, ThresholdError};
 pub use gate::{K_INSIDE, TOP1_PERCENT, TOP2_PERCENT, Threshold};
 pub use metric::{Counted, Measure, Metric, metrics};
+pub use overlap::{Family, Member, Permit, Population, Predicate, Refusal, Register, Rows};
 pub use request::{DIMENSIONS_MOST, Request};
 pub use round::STEP_PRINCIPALS;
