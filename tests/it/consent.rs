@@ -12,7 +12,7 @@ use imprimatur_testkit::tap::Direction;
 use imprimatur_testkit::wait;
 
 use crate::agent::Host;
-use crate::rig::{Rig, SOON};
+use crate::rig::{BOOK_HELD, Rig, SOON};
 use crate::wire::{Device, reason};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,7 +107,7 @@ async fn replays_store_nothing(rig: &Rig, stored: &Published, spooled: &Publishe
     assert_eq!(rig.rows(RecordKind::Print).len(), 1, "no row after the withdrawal");
     let excluded = rig.catalogue().unwrap().excluded;
     assert!(!excluded.is_empty(), "the row of before may be used no more");
-    rig.ask(&["compliance", "verify"]).await.exits(0);
+    rig.ask(&["compliance", "verify"]).await.exits(BOOK_HELD);
 }
 
 fn outcome(verdict: &imprimatur_proto::ingest::v1::Verdict) -> String {

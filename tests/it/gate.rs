@@ -13,7 +13,7 @@ use imprimatur_testkit::tap::Direction;
 use imprimatur_testkit::wait;
 
 use crate::agent::{Host, print};
-use crate::rig::{Rig, SOON};
+use crate::rig::{BOOK_HELD, Rig, SOON};
 use crate::wire::{Client, Device, reason, topic};
 
 const GRANTED: [Category; 2] = [Category::PrintTime, Category::Temperature];
@@ -54,7 +54,7 @@ async fn every_bad_input_is_refused_with_its_own_reason_over_the_wire() {
     })
     .await
     .unwrap();
-    rig.ask(&["compliance", "verify"]).await.exits(0);
+    rig.ask(&["compliance", "verify"]).await.exits(BOOK_HELD);
 }
 
 /// Frames that are wrong in one way each, and how they must be refused.

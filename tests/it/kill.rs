@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{self, Host};
-use crate::rig::{Rig, SOON};
+use crate::rig::{BOOK_HELD, Rig, SOON};
 use crate::wire::policy;
 
 const AGENTS: u32 = 12;
@@ -63,7 +63,7 @@ async fn a_collector_killed_again_and_again_loses_nothing_and_counts_nothing_twi
     assert_eq!(rows.len(), ALL);
     let places: BTreeSet<_> = rows.iter().map(|row| (row.commit, row.ordinal)).collect();
     assert_eq!(places.len(), ALL, "a place was given twice");
-    rig.ask(&["compliance", "verify"]).await.exits(0);
+    rig.ask(&["compliance", "verify"]).await.exits(BOOK_HELD);
 }
 
 /// An agent with a whole date's prints in its spool.

@@ -11,7 +11,7 @@ use imprimatur_testkit::peers::{Laser, Moonraker, Profile, PrusaSlicer};
 use imprimatur_testkit::stl;
 
 use crate::agent::Host;
-use crate::rig::{Rig, sections, values};
+use crate::rig::{BOOK_HELD, Rig, sections, values};
 
 const PRINT: Duration = Duration::from_mins(4);
 
@@ -52,7 +52,7 @@ async fn laser_set_points_are_stored_when_and_only_when_laser_is_granted() {
     powder_bed(&rows[2]);
     let with_laser = rows.iter().filter(|row| sections(row).contains(&"laser")).count();
     assert_eq!(with_laser, 1, "what was printed before the grant stays untold");
-    rig.ask(&["compliance", "verify"]).await.exits(0);
+    rig.ask(&["compliance", "verify"]).await.exits(BOOK_HELD);
     assert_eq!(host.end().await, Some(0));
 }
 

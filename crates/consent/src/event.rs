@@ -14,6 +14,7 @@ use crate::standing::Restriction;
 
 /// A private event with the random bytes that blind its commitment in the log.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LedgerEvent {
     /// Random; without it the log's entry tells nothing.
     pub nonce: Digest,
@@ -23,7 +24,7 @@ pub struct LedgerEvent {
 
 /// What happened to one subject.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 pub enum What {
     /// The owner decided.
     Consent {
@@ -77,7 +78,7 @@ pub enum What {
 
 /// Who acted.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(tag = "acting", rename_all = "snake_case")]
+#[serde(tag = "acting", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Acting {
     /// The owner, with a key of the subject.
     Owner {
@@ -89,10 +90,10 @@ pub enum Acting {
         /// Hex of the canonical `RightsMessage`: proof of the act.
         signed_request: String,
     },
-    /// The operator.
-    Operator,
+    /// The operator. Braces, so that other keys are refused here as well.
+    Operator {},
     /// The passing of time.
-    Clock,
+    Clock {},
 }
 
 impl What {
@@ -157,8 +158,8 @@ impl std::fmt::Debug for Acting {
         f.write_str(match self {
             Self::Owner { .. } => "Owner(..)",
             Self::Recovery { .. } => "Recovery(..)",
-            Self::Operator => "Operator",
-            Self::Clock => "Clock",
+            Self::Operator {} => "Operator",
+            Self::Clock {} => "Clock",
         })
     }
 }
@@ -203,6 +204,7 @@ pub fn opened(signed_event: &str) -> Result<ConsentEvent, NotAnEvent> {
 /// A blinded mark of an erased key: HMAC-SHA256 under a secret of the keyring, truncated to 16
 /// bytes. It tells nothing once that secret is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mark {
     /// The slot of the secret.
     pub slot: u64,
@@ -212,7 +214,7 @@ pub struct Mark {
 
 /// What everybody may know.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Public {
     /// A policy was published.
     PolicyPublished {
@@ -343,7 +345,7 @@ mod tests {
     fn an_event_is_named_as_in_its_json_and_shown_by_that_name_alone() {
         let by = || Acting::Owner { signed_request: "c0ffee".to_owned() };
         let all = [
-            What::Released { by: Acting::Operator },
+            What::Released { by: Acting::Operator {} },
             What::ErasureRequested { by: by() },
             What::Objected { categories: vec![Category::Laser], by: by() },
             What::Consent { signed_event: "c0ffee".to_owned() },
@@ -367,6 +369,47 @@ mod tests {
         assert!(!format!("{what:?}").contains("c0ffee"));
         let consent = What::Consent { signed_event: "0102".to_owned() };
         assert_eq!(consent.payload(), [1, 2]);
+    }
+
+    #[test]
+    fn other_keys_are_refused_in_every_event() {
+        let refused = |json: serde_json::Value| {
+            let text = json.to_string();
+            let read = (
+                serde_json::from_str::<Public>(&text).is_ok(),
+                serde_json::from_str::<What>(&text).is_ok(),
+            );
+            read == (false, false)
+        };
+        let mark = serde_json::json!({"slot": 1, "tag": "00".repeat(16)});
+        for honest in [
+            serde_json::json!({"event": "key_destroyed", "slot": 3, "on": 20_000}),
+            serde_json::json!({
+                "event": "erasure_completed", "slot": 3, "rows": 1, "files": 1, "mark": mark, "on": 9
+            }),
+            serde_json::json!({"event": "counts", "first": 0, "last": 0, "segment": null,
+                "counts": {}, "on": 9}),
+            serde_json::json!({"event": "released", "by": {"acting": "operator"}}),
+            serde_json::json!({"event": "released", "by": {"acting": "clock"}}),
+            serde_json::json!({"event": "released",
+                "by": {"acting": "owner", "signed_request": "00"}}),
+            serde_json::json!({"event": "consent", "signed_event": "00"}),
+        ] {
+            assert!(!refused(honest.clone()), "{honest}");
+            let more = |place: Option<&str>| {
+                let mut json = honest.clone();
+                let inside = match place {
+                    Some(place) => json.get_mut(place)?,
+                    None => &mut json,
+                };
+                inside.as_object_mut()?.insert("solid".to_owned(), "bracket".into());
+                Some(json)
+            };
+            for place in [None, Some("by"), Some("mark")] {
+                let Some(json) = more(place) else { continue };
+                assert!(refused(json.clone()), "{json}");
+            }
+        }
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub enum InvalidEvent {
 
 /// A yes to one category.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Its date: older records are not covered.
     pub since: UtcDate,
@@ -142,6 +143,7 @@ pub enum Grounds {
 
 /// What is held is kept and used for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Restriction {
     /// Why.
     pub grounds: Grounds,
@@ -165,6 +167,7 @@ pub enum Ended {
 
 /// What a subject's events add up to.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Standing {
     /// The subject's public key.
     pub public_key: Digest,

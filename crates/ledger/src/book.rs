@@ -52,7 +52,7 @@ impl Label {
         }
     }
 
-    fn of(number: u64) -> Self {
+    pub(crate) fn of(number: u64) -> Self {
         let all = [Self::Synthetic, Self::Load];
         all.into_iter().find(|label| label.number() == number).unwrap_or_default()
     }

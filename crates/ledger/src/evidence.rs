@@ -88,6 +88,15 @@ pub enum Opened<T> {
 }
 
 impl<T> Opened<T> {
+    /// What is made of it; broken when nothing can be.
+    pub(crate) fn and_then<U>(self, make: impl FnOnce(T) -> Option<U>) -> Opened<U> {
+        match self {
+            Self::Whole(value) => make(value).map_or(Opened::Broken, Opened::Whole),
+            Self::Destroyed => Opened::Destroyed,
+            Self::Broken => Opened::Broken,
+        }
+    }
+
     /// What was sealed, if it can be had.
     pub fn whole(self) -> Option<T> {
         match self {

@@ -49,6 +49,18 @@ impl JournalRecord {
         }
     }
 
+    /// Its values as they are written: category, name of the column, index.
+    pub fn values(&self) -> impl Iterator<Item = (Category, &str, u32)> {
+        self.sections.iter().flat_map(|(category, values)| {
+            values.iter().map(move |(name, index)| (*category, name.as_str(), *index))
+        })
+    }
+
+    /// The categories of its sections, in their order.
+    pub fn categories(&self) -> impl Iterator<Item = Category> {
+        self.sections.iter().map(|(category, _)| *category)
+    }
+
     /// Its sections with the contract's fields.
     pub fn sections(&self) -> Vec<Section> {
         let fields = |values: &BTreeMap<String, u32>| {
@@ -178,7 +190,7 @@ impl Txn {
     }
 }
 
-fn split(value: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn split(value: &[u8]) -> Option<(u64, &[u8])> {
     let (slot, sealed) = value.split_first_chunk()?;
     Some((u64::from_be_bytes(*slot), sealed))
 }

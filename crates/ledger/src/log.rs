@@ -34,8 +34,17 @@ impl<T: ReadableTable<(u8, u64), [u8; 32]>> Nodes for Hashes<'_, T> {
     type Error = redb::StorageError;
 
     fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, Self::Error> {
-        Ok(self.0.get((level, index))?.map(|hash| Digest(hash.value())))
+        hash_at(self.0, level, index)
     }
+}
+
+/// The hash of a complete subtree in a table.
+pub(crate) fn hash_at(
+    table: &impl ReadableTable<(u8, u64), [u8; 32]>,
+    level: u8,
+    index: u64,
+) -> Result<Option<Digest>, redb::StorageError> {
+    Ok(table.get((level, index))?.map(|hash| Digest(hash.value())))
 }
 
 fn broken(error: TreeError<redb::StorageError>) -> BookError {

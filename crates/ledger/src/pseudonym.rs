@@ -25,6 +25,10 @@ use crate::txn::Txn;
 pub(crate) struct Pepper(Secret);
 
 impl Pepper {
+    pub(crate) fn of(secret: Secret) -> Self {
+        Self(secret)
+    }
+
     pub(crate) fn subject(&self, id: SubjectId) -> Pseudonym {
         self.tag(b's', &id.0)
     }

@@ -137,12 +137,12 @@ impl Txn {
     }
 }
 
-fn answer_place(kind: &str, slot: u64, number: u64) -> Vec<u8> {
+pub(crate) fn answer_place(kind: &str, slot: u64, number: u64) -> Vec<u8> {
     [kind.as_bytes(), &[0], &slot.to_be_bytes(), &number.to_be_bytes()].concat()
 }
 
 /// A digest and what follows it.
-fn split(value: &[u8]) -> Option<(Digest, Vec<u8>)> {
+pub(crate) fn split(value: &[u8]) -> Option<(Digest, Vec<u8>)> {
     let (digest, rest) = value.split_at_checked(32)?;
     Some((Digest::try_from(digest).ok()?, rest.to_vec()))
 }

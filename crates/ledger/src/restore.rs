@@ -189,11 +189,11 @@ impl Txn {
         let known = self.number(LOG_SIZE)?;
         for (number, entry) in (0_u64..).zip(log.entries()) {
             let entry = entry.map_err(|error| apart(&error))?;
-            let public = match Entry::read(&entry) {
-                Ok(Entry::Public(json)) => serde_json::from_slice(json).ok(),
-                _ => None,
-            };
-            if let Some(event) = public {
+            if let Ok(Entry::Public(json)) = Entry::read(&entry) {
+                // One that is not understood could destroy a key: it is not passed over.
+                let event = serde_json::from_slice(json).map_err(|_other_form| {
+                    BackupError::Apart(format!("log entry {number} is no event of this version"))
+                })?;
                 self.replay_public(&event)?;
             }
             if number >= known {

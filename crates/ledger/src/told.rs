@@ -29,7 +29,7 @@ const DATE_BYTES: usize = 6;
 
 /// What was stored of the dates of one subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told(BTreeMap<UtcDate, [u8; 2]>);
+pub(crate) struct Told(pub(crate) BTreeMap<UtcDate, [u8; 2]>);
 
 impl Told {
     /// Counts one record more of a date; `false`, and nothing counted, when the date has told all it
@@ -52,7 +52,7 @@ impl Told {
         newest.flat_map(|(date, counts)| date.0.to_be_bytes().into_iter().chain(*counts)).collect()
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let dates = bytes.chunks(DATE_BYTES).map(|date| match *date {
             [a, b, c, d, prints, days] => {
                 Some((UtcDate(u32::from_be_bytes([a, b, c, d])), [prints, days]))

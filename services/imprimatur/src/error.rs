@@ -17,6 +17,9 @@ pub enum CommandError {
     /// The answer is no: a group below k, an invariant that does not hold. Exit 1.
     #[error("{0}")]
     No(String),
+    /// What was looked at is as it should be, and not everything was. Exit 3.
+    #[error("{0}")]
+    NotAll(String),
     /// The question itself is wrong. Exit 2.
     #[error("{0}")]
     Usage(String),
@@ -67,12 +70,13 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// The exit code: 1 the answer is no, 2 usage, 64 unusable configuration, 69 something is not
+    /// The exit code: 1 the answer is no, 2 usage, 3 not everything was checked, 64 unusable configuration, 69 something is not
     /// reachable, 70 a failure inside.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::No(_) | Self::Snapshot(_) => 1,
             Self::Usage(_) | Self::Attack(AttackError::Target(_) | AttackError::Broker(_)) => 2,
+            Self::NotAll(_) => 3,
             Self::File { .. }
             | Self::Policy { .. }
             | Self::BridgeSettings(_)

@@ -9,7 +9,7 @@ use imprimatur_proto::rights::v1::{RightsMessage, RightsRequest, Verb};
 /// clock's acts are their own word.
 pub(crate) fn proven(what: &What, standing: &Standing) -> bool {
     let (signed_request, key) = match what.by() {
-        None | Some(Acting::Operator | Acting::Clock) => return true,
+        None | Some(Acting::Operator {} | Acting::Clock {}) => return true,
         Some(Acting::Owner { signed_request }) => (signed_request, Some(standing.public_key)),
         Some(Acting::Recovery { signed_request }) => (signed_request, standing.recovery),
     };

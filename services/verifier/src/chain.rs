@@ -35,8 +35,11 @@ impl Chain {
                 chain.blinded.insert(number, commitment);
             }
             Entry::Public(json) => match serde_json::from_slice::<Public>(json) {
-                Ok(event) => chain.public.push((number, event)),
-                Err(_other_form) => strange.push(number),
+                // Byte for byte: nothing has room between or beside what is read.
+                Ok(event) if serde_json::to_vec(&event).is_ok_and(|own| own == json) => {
+                    chain.public.push((number, event));
+                }
+                Ok(_) | Err(_) => strange.push(number),
             },
         });
         for number in strange {

@@ -1,13 +1,14 @@
 //! The verifier: re-proves INV-1, INV-5, INV-7, INV-9 and INV-10 from stored bytes, offline, searches
 //! every byte for geometry, and says of the other invariants what bytes cannot show.
 //!
-//! It reads a collector's folder (of it lake, evidence, log and keys) and trusts none: consent events
-//! are checked by their own signatures and by the commitments in the log, standings are computed
-//! anew in the order of positions, every row of every file is matched with the evidence of its
-//! commit. It never writes, opens no book and knows no pepper. What it cannot read, it cannot
-//! prove, and says so: that is a failure.
+//! It reads a collector's folder and trusts no part of it: consent events are checked by their own
+//! signatures and by the commitments in the log, standings are computed anew in the order of
+//! positions, every row of every file is matched with the evidence of its commit, and what the book
+//! says is held against all that. It never writes. What it cannot read, it cannot prove, and says so:
+//! that is a failure, or, of a book that a collector holds open, no whole proof ([`Verdict`]).
 
 mod acts;
+mod book;
 mod chain;
 mod claims;
 mod facts;
@@ -21,6 +22,7 @@ mod scan;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::path::{Path, PathBuf};
 
@@ -29,16 +31,18 @@ use imprimatur_lake::Lake;
 use imprimatur_log::Checkpoint;
 use imprimatur_proto::contract;
 
+pub use book::BookFact;
 pub use claims::{Claim, Control, Shown};
 pub use facts::{BackupFact, Facts, PolicyFact};
 pub use html::{record_page, report_page};
 pub use record::{PolicyRecord, PurposeRecord, Record, RecordError};
-pub use report::{Check, Finding, Report};
+pub use report::{Check, Finding, Report, Verdict};
 pub use scan::canary::{CANARIES_MAX, CANARY_BYTES_MAX, CANARY_BYTES_MIN, Canaries, CanaryError};
 pub use scan::searcher::SearchError;
 pub use scan::{Progress, Scanned};
 pub use snapshot::SnapshotError;
 
+use crate::book::{Days, Found};
 use crate::ledger::Ledger;
 use crate::scan::Scan;
 use crate::scan::searcher::Searcher;
@@ -66,10 +70,13 @@ pub struct Wanted {
     pub logs: Vec<PathBuf>,
     /// Texts that must be nowhere.
     pub canaries: Canaries,
+    /// A copy of the book, for a folder whose collector runs; without it the book of the folder.
+    pub book: Option<PathBuf>,
 }
 
-/// Verifies a collector's folder: lake, evidence, log and keys, and searches every file. A collector may
-/// run meanwhile: what does not hold is looked at again while the folders change.
+/// Verifies a collector's folder: lake, evidence, log, keys and book, and searches every file. A collector
+/// may run meanwhile: what does not hold is looked at again while the folders change; its book is not
+/// checked then, unless a copy is given.
 ///
 /// # Errors
 /// [`SnapshotError`] when there is nothing to verify or it does not belong together: exit 1, for
@@ -89,7 +96,7 @@ pub fn verify_all(
     told: &mut dyn FnMut(Progress),
 ) -> Result<Report, SnapshotError> {
     let searcher = Searcher::of(&wanted.canaries)?;
-    let mut report = snapshot::settled(data, || prove(data, &wanted.trust, &searcher))?;
+    let mut report = snapshot::settled(data, || prove(data, wanted, &searcher))?;
     search(&mut report, data, wanted, &searcher, told);
     Ok(report)
 }
@@ -127,30 +134,36 @@ fn search(
 }
 
 /// Proves what the values show, once.
-fn prove(data: &Path, trust: &Trust, searcher: &Searcher) -> Result<Report, SnapshotError> {
+fn prove(data: &Path, wanted: &Wanted, searcher: &Searcher) -> Result<Report, SnapshotError> {
     let snapshot = Snapshot::load(data)?;
     let lake = Lake::open(data.join("lake")).map_err(SnapshotError::Lake)?;
-    let mut permits = Check::new(Invariant::NoPermitNoRow);
-    let mut once = Check::new(Invariant::CountsOnce);
-    let mut scan = Scan::new(searcher);
-    let mut first = Check::new(Invariant::EvidenceFirst);
-    let mut erased = Check::new(Invariant::ErasureProvable);
+    let mut found = Found::new(Scan::new(searcher));
+    let Found { permits, once, first, erased, scan } = &mut found;
 
-    let ledger = Ledger::open(&snapshot.ledger, trust, &mut first, &mut erased);
-    let standings = replay::events_and_commits(&ledger, &mut permits, &mut once);
+    let ledger = Ledger::open(&snapshot.ledger, &wanted.trust, first, erased);
+    let standings = replay::events_and_commits(&ledger, permits, once);
     match contract().capacity().within_budget() {
         Ok(()) => scan.geometry.passed(1),
         Err(over) => scan.geometry.found("contract", &over.to_string()),
     }
-    let rows = rows::read(&lake, &snapshot, &mut scan);
-    let expected = rows::Expected::of(&snapshot, &ledger, &standings, &mut once, &mut erased);
-    rows::match_with_evidence(&rows, &expected, &mut permits, &mut once, &mut erased);
+    let rows = rows::read(&lake, &snapshot, scan);
+    let expected = rows::Expected::of(&snapshot, &ledger, &standings, once, erased);
+    rows::match_with_evidence(&rows, &expected, permits, once, erased);
     scan.evidence(&ledger);
+    let own = data.join("book.redb");
+    let (newest, published) =
+        (rows::newest(&snapshot, &ledger), snapshot.catalogue.published.date());
+    let days = Days { newest, published };
+    let path = wanted.book.as_deref().unwrap_or(&own);
+    let (book, label) = book::check(path, &snapshot.ledger, days, &mut found);
+    rows::tell_no_more_than_they_may(&rows, snapshot.catalogue.synthetic, label, &mut found.scan);
+    let Found { permits, once, first, erased, scan } = found;
     let checks = vec![permits, once, first, erased];
     let (files, synthetic) = (snapshot.catalogue.files.len(), snapshot.catalogue.synthetic);
     let report = Report::new("compliance", &ledger, checks);
     let facts = report.facts.clone().with(&snapshot);
-    let mut report = Report { files, synthetic, rows: rows.len(), facts, ..report };
+    let book = Some(book);
+    let mut report = Report { files, synthetic, rows: rows.len(), facts, book, ..report };
     scan.end(&mut report);
     Ok(report)
 }

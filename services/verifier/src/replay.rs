@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use imprimatur_consent::event::{LedgerEvent, What, opened};
-use imprimatur_consent::{Digest, Standing, SubjectId};
+use imprimatur_consent::{Digest, Standing, SubjectId, Terms};
 use imprimatur_ledger::{CommitEvidence, CommitProof, ConsentEvidence};
 
 use crate::acts;
@@ -29,11 +29,11 @@ pub(crate) fn events_and_commits(
             events.next_if(|(event, _)| event.position < commit.position)
         {
             in_order(&mut last, event.position, permits);
-            replay.record(ledger, event, what.as_ref(), permits);
+            replay.record(&ledger.terms, event, what.as_ref(), permits);
         }
         in_order(&mut last, commit.position, permits);
         let Some(proof) = proof else { continue };
-        permitted(ledger, commit, proof, replay.standings.get(&commit.slot), permits);
+        permitted(&ledger.terms, commit, proof, replay.standings.get(&commit.slot), permits);
         if !ledger.was_lost(commit.position) {
             once.expect(
                 numbers.insert((commit.slot, proof.sequence)),
@@ -44,7 +44,7 @@ pub(crate) fn events_and_commits(
     }
     for (event, what) in events {
         in_order(&mut last, event.position, permits);
-        replay.record(ledger, event, what.as_ref(), permits);
+        replay.record(&ledger.terms, event, what.as_ref(), permits);
     }
     replay.standings
 }
@@ -57,8 +57,8 @@ fn in_order(last: &mut u64, position: u64, permits: &mut Check) {
 
 /// What was replayed so far.
 #[derive(Default)]
-struct Replay {
-    standings: Standings,
+pub(crate) struct Replay {
+    pub(crate) standings: Standings,
     /// The slot of each subject.
     slots: BTreeMap<SubjectId, u64>,
 }
@@ -66,9 +66,9 @@ struct Replay {
 impl Replay {
     /// An event must follow the ones before; the owner's must be signed by the owner, and a slot
     /// belongs to one subject, a subject to one slot.
-    fn record(
+    pub(crate) fn record(
         &mut self,
-        ledger: &Ledger<'_>,
+        terms: &Terms,
         evidence: &ConsentEvidence,
         event: Option<&LedgerEvent>,
         permits: &mut Check,
@@ -82,7 +82,7 @@ impl Replay {
         }
         let before = self.standings.get(&evidence.slot);
         let on = evidence.recorded.date();
-        match Standing::fold(before, &ledger.terms, &event.what, on) {
+        match Standing::fold(before, terms, &event.what, on) {
             Ok(standing) => {
                 let signed = acts::proven(&event.what, &standing);
                 permits.expect(signed, &place, "is told as the owner's act, who did not sign it");
@@ -97,8 +97,8 @@ impl Replay {
 }
 
 /// Each section of a commit needs a grant in force on its date and at the commit.
-fn permitted(
-    ledger: &Ledger<'_>,
+pub(crate) fn permitted(
+    terms: &Terms,
     commit: &CommitEvidence,
     proof: &CommitProof,
     standing: Option<&Standing>,
@@ -109,12 +109,12 @@ fn permitted(
         return permits.found(&place, "its subject had given no consent");
     };
     let today = commit.recorded.date();
-    let policy = ledger.terms.policy(standing.policy);
+    let policy = terms.policy(standing.policy);
     for record in &proof.records {
         let epoch = policy.map(|policy| policy.epoch.epoch(record.date));
         permits.expect(epoch == Some(record.epoch), &place, "a wrong pseudonym epoch");
         for &category in &record.categories {
-            match standing.decide(&ledger.terms, category, record.date, today) {
+            match standing.decide(terms, category, record.date, today) {
                 Ok(()) => permits.passed(1),
                 Err(denial) => permits.found(&place, &format!("`{category}`: {denial}")),
             }

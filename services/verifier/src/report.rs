@@ -7,6 +7,7 @@ use imprimatur_proto::capacity::Capacity;
 use imprimatur_proto::contract;
 
 use crate::FINDINGS_MAX;
+use crate::book::BookFact;
 use crate::claims::{Claim, Shown};
 use crate::facts::Facts;
 use crate::ledger::Ledger;
@@ -77,13 +78,40 @@ impl Check {
     }
 }
 
+/// What a report comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything was checked, and all of it holds.
+    Holds,
+    /// What was checked holds, and the book was not checked. That is no proof of the whole.
+    NotAllChecked,
+    /// Something does not hold.
+    Fails,
+}
+
+impl Verdict {
+    /// In capital words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Holds => "HOLDS",
+            Self::NotAllChecked => "NOT ALL CHECKED",
+            Self::Fails => "DOES NOT HOLD",
+        }
+    }
+}
+
 /// The verdict on a collector's folders.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Report {
     /// What was verified: `compliance`, or the `ledger` alone.
     pub of: &'static str,
+    /// What it comes to. Look here, and not at [`Report::holds`] alone.
+    pub verdict: Verdict,
     /// Whether every invariant that was checked holds.
     pub holds: bool,
+    /// What is said of the book; `None` when only the ledger was verified.
+    pub book: Option<BookFact>,
     /// Whether the rows come from a synthetic fleet.
     pub synthetic: bool,
     /// Consent events replayed.
@@ -113,9 +141,11 @@ pub struct Report {
 impl Report {
     pub(crate) fn new(of: &'static str, ledger: &Ledger<'_>, checks: Vec<Check>) -> Self {
         let erased = ledger.events.iter().filter(|(_, event)| event.is_none()).count();
-        Self {
+        let mut report = Self {
             of,
-            holds: checks.iter().all(|check| check.holds),
+            verdict: Verdict::NotAllChecked,
+            holds: false,
+            book: None,
             synthetic: false,
             consent_events: ledger.events.len(),
             erased_events: erased,
@@ -130,13 +160,26 @@ impl Report {
             not_proven: "Dates and values are the devices' claim; the order within one publication \
                          and the day of a copy are the collector's. A log that was rewritten and \
                          signed again is found with its published key or an older checkpoint.",
-        }
+        };
+        report.judge();
+        report
+    }
+
+    /// Comes to its verdict.
+    pub(crate) fn judge(&mut self) {
+        self.holds = self.checks.iter().all(|check| check.holds);
+        let whole = self.book.as_ref().is_none_or(|book| book.checked);
+        self.verdict = match (self.holds, whole) {
+            (true, true) => Verdict::Holds,
+            (true, false) => Verdict::NotAllChecked,
+            (false, _) => Verdict::Fails,
+        };
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.holds { "HOLDS" } else { "DOES NOT HOLD" };
+        let verdict = self.verdict.words();
         let synthetic = if self.synthetic { "  (synthetic fleet)" } else { "" };
         writeln!(f, "{}: {verdict}{synthetic}", self.of)?;
         writeln!(
@@ -156,6 +199,9 @@ impl fmt::Display for Report {
         )?;
         if let Some(scan) = &self.scan {
             writeln!(f, "  {scan}")?;
+        }
+        if let Some(book) = &self.book {
+            writeln!(f, "  {book}")?;
         }
         for check in &self.checks {
             let holds = if check.holds { "holds" } else { "FAILS" };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use imprimatur_consent::standing::Ended;
 use imprimatur_consent::{Digest, Standing};
 use imprimatur_lake::{Lake, Row};
-use imprimatur_ledger::RecordEvidence;
+use imprimatur_ledger::{Label, RecordEvidence};
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
 use imprimatur_runtime::UtcDate;
@@ -15,6 +15,7 @@ use crate::replay::Standings;
 use crate::report::Check;
 use crate::scan::Scan;
 use crate::snapshot::Snapshot;
+use crate::told::Told;
 
 /// Reads all files that the catalogue names; reports what is no data of the contract, and searches
 /// the values.
@@ -106,7 +107,7 @@ impl<'a> Expected<'a> {
 }
 
 /// The newest day that anything tells. A folder is as old as it says: it may be a copy.
-fn newest(snapshot: &Snapshot, ledger: &Ledger<'_>) -> UtcDate {
+pub(crate) fn newest(snapshot: &Snapshot, ledger: &Ledger<'_>) -> UtcDate {
     let events = ledger.events.iter().map(|(event, _)| event.recorded.date());
     let commits = ledger.commits.iter().map(|(commit, _)| commit.recorded.date());
     let newest = events.chain(commits).max().unwrap_or(UtcDate(0));
@@ -189,6 +190,24 @@ pub(crate) fn match_with_evidence(
     }
     for (position, place) in expected.required.keys().filter(|key| !seen.contains(key)) {
         once.found(&format!("commit {position}.{place}"), "was published and has no row");
+    }
+}
+
+/// No date of a subject has told more than it may, unless a program made it up to load a collector: that
+/// the book says, and a catalogue says of it only that it is made up.
+pub(crate) fn tell_no_more_than_they_may(
+    rows: &[Row],
+    synthetic: bool,
+    label: Option<Label>,
+    scan: &mut Scan<'_>,
+) {
+    let load = label.map_or(synthetic, |label| label == Label::Load);
+    if !load {
+        let mut told = Told::default();
+        for row in rows {
+            told.count(row.subject, row.kind, row.date);
+        }
+        told.within("subject", &mut scan.geometry);
     }
 }
 

@@ -121,6 +121,18 @@ impl<'a> Scan<'a> {
         Self { searcher, scanned, geometry, planted }
     }
 
+    /// One that has found nothing yet, for the same.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.searcher)
+    }
+
+    /// Adds what another one found.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.geometry.join(other.geometry);
+        self.planted.join(other.planted);
+        self.scanned.add(other.scanned);
+    }
+
     /// The decoded rows of one file of the lake.
     pub(crate) fn rows(&mut self, path: &str, rows: &[Row]) {
         for (name, bytes) in values::of_rows(rows) {
@@ -166,14 +178,14 @@ impl<'a> Scan<'a> {
             }
         }
         report.checks.sort_by_key(|check| check.invariant);
-        report.holds = report.checks.iter().all(|check| check.holds);
         match &mut report.scan {
             Some(scan) => scan.add(scanned),
             None => report.scan = Some(scanned),
         }
+        report.judge();
     }
 
-    fn bytes(&mut self, place: &str, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, place: &str, bytes: &[u8]) {
         let mut found = Found::default();
         self.searcher.bytes(bytes, Own::Nothing, &mut found);
         self.scanned.value_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);

@@ -1,6 +1,7 @@
 //! Negative controls: each leak, built on purpose, must be caught under its own invariant. The
 //! operator of these tests owns the disk and the log's key, and makes everything else fit.
 
+mod book;
 mod collector;
 mod controls;
 mod flips;

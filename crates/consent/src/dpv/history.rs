@@ -131,8 +131,8 @@ fn ended(
             (What::Consent { .. }, _) => (By::Subject, "signed on the device"),
             (_, Some(Acting::Owner { .. })) => (By::Subject, "a request signed on the device"),
             (_, Some(Acting::Recovery { .. })) => (By::Subject, "a request signed with the code"),
-            (_, Some(Acting::Operator)) => (By::Operator, "recorded by the operator"),
-            (_, Some(Acting::Clock) | None) => (By::Operator, "the end of its validity"),
+            (_, Some(Acting::Operator {})) => (By::Operator, "recorded by the operator"),
+            (_, Some(Acting::Clock {}) | None) => (By::Operator, "the end of its validity"),
         };
         statuses.push(Status {
             category,

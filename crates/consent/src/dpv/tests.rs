@@ -84,7 +84,7 @@ fn history() -> Vec<(UtcDate, What)> {
         (TODAY, consent(&asked)),
         (day(10), consent(&renewal)),
         (day(20), What::Objected { categories: vec![Category::Status], by }),
-        (day(21), What::Restricted { restriction, by: Acting::Operator }),
+        (day(21), What::Restricted { restriction, by: Acting::Operator {} }),
         (day(365), What::Expired { categories: vec![Category::Faults] }),
         (day(366), consent(&decide(3, Decision::Withdrawn, &Category::ALL, day(366)))),
     ]

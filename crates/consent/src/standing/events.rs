@@ -225,7 +225,7 @@ fn restrict(
     restriction: Restriction,
     by: &Acting,
 ) -> Result<(), InvalidEvent> {
-    let office = matches!(by, Acting::Operator | Acting::Clock);
+    let office = matches!(by, Acting::Operator {} | Acting::Clock {});
     match (restriction.grounds, restriction.until) {
         (Grounds::Owner, None) => next.restriction = Some(restriction),
         (Grounds::PendingTask | Grounds::Claim | Grounds::Statutory, Some(until))
@@ -243,12 +243,12 @@ fn restrict(
 /// over.
 fn release(next: &mut Standing, by: &Acting, on: UtcDate) {
     match by {
-        Acting::Operator if next.held(on).is_some() => next.hold = None,
+        Acting::Operator {} if next.held(on).is_some() => next.hold = None,
         // A hold that is over stands in nobody's way.
-        Acting::Operator => (next.hold, next.restriction) = (None, None),
+        Acting::Operator {} => (next.hold, next.restriction) = (None, None),
         Acting::Owner { .. } | Acting::Recovery { .. } => next.restriction = None,
-        Acting::Clock if next.held(on).is_none() => next.hold = None,
-        Acting::Clock => {}
+        Acting::Clock {} if next.held(on).is_none() => next.hold = None,
+        Acting::Clock {} => {}
     }
 }
 

@@ -35,7 +35,7 @@ fn owner() -> Acting {
 fn hold(until: u32) -> What {
     let grounds = Grounds::Statutory;
     let restriction = Restriction { grounds, since: TODAY, until: Some(day(until)) };
-    What::Restricted { restriction, by: Acting::Operator }
+    What::Restricted { restriction, by: Acting::Operator {} }
 }
 
 fn restriction() -> What {
@@ -229,16 +229,16 @@ fn a_restriction_denies_until_its_own_end() {
     assert_eq!(both.decide(&terms, LASER, day(6), day(6)), denied);
     let released = folded(&both, &What::Released { by: owner() });
     assert_eq!(released, held);
-    let released = folded(&both, &What::Released { by: Acting::Operator });
+    let released = folded(&both, &What::Released { by: Acting::Operator {} });
     assert_eq!(released.decide(&terms, LASER, day(6), day(6)), denied);
-    let released = folded(&released, &What::Released { by: Acting::Operator });
+    let released = folded(&released, &What::Released { by: Acting::Operator {} });
     assert_eq!(released, standing);
     // A hold that is over is in the way of no release.
-    let by = Acting::Operator;
+    let by = Acting::Operator {};
     let late = Standing::fold(Some(&both), &terms, &What::Released { by }, day(6)).unwrap();
     assert_eq!(late, standing);
     // The clock ends what is over, and nothing else.
-    let clock = What::Released { by: Acting::Clock };
+    let clock = What::Released { by: Acting::Clock {} };
     assert_eq!(folded(&held, &clock), held);
     assert_eq!(Standing::fold(Some(&held), &terms, &clock, day(6)), Ok(standing));
 }
@@ -258,11 +258,11 @@ fn a_restriction_that_does_not_fit_its_grounds_is_none() {
         let what = What::Restricted { restriction, by };
         Standing::fold(Some(&standing), &terms(), &what, TODAY).is_ok()
     };
-    assert!(fold(Grounds::Claim, Some(TODAY), Acting::Operator));
-    assert!(!fold(Grounds::Claim, None, Acting::Operator));
-    assert!(!fold(Grounds::Claim, Some(UtcDate(TODAY.0 - 1)), Acting::Operator));
+    assert!(fold(Grounds::Claim, Some(TODAY), Acting::Operator {}));
+    assert!(!fold(Grounds::Claim, None, Acting::Operator {}));
+    assert!(!fold(Grounds::Claim, Some(UtcDate(TODAY.0 - 1)), Acting::Operator {}));
     assert!(!fold(Grounds::Claim, Some(day(1)), owner()));
-    assert!(fold(Grounds::Owner, None, Acting::Operator));
+    assert!(fold(Grounds::Owner, None, Acting::Operator {}));
     assert!(!fold(Grounds::Owner, Some(day(1)), owner()));
 }
 
@@ -270,7 +270,7 @@ fn a_restriction_that_does_not_fit_its_grounds_is_none() {
 fn of_two_holds_the_longer_stands_and_of_two_alike_the_newer() {
     let hold = |grounds, until| {
         let restriction = Restriction { grounds, since: TODAY, until: Some(until) };
-        What::Restricted { restriction, by: Acting::Operator }
+        What::Restricted { restriction, by: Acting::Operator {} }
     };
     let claimed = folded(&granted(&[LASER]), &hold(Grounds::Claim, day(5)));
     let stands = |standing: &Standing| standing.hold.unwrap().grounds;
@@ -490,7 +490,7 @@ fn step(
             let since = UtcDate(*today);
             let (grounds, until) = (Grounds::Claim, Some(UtcDate(until)));
             let restriction = Restriction { grounds, since, until };
-            return fold(&What::Restricted { restriction, by: Acting::Operator }).unwrap();
+            return fold(&What::Restricted { restriction, by: Acting::Operator {} }).unwrap();
         }
         Op::Publish(categories) => {
             let mut next = later(policies.last().unwrap(), UtcDate(*today + 30));

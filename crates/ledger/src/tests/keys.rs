@@ -53,7 +53,7 @@ fn erase(book: &Book) -> SubjectId {
     stored(&txn, subject, 1);
     txn.commit().unwrap();
     let txn = book.begin().unwrap();
-    record(&txn, 7, &What::ErasureRequested { by: Acting::Operator });
+    record(&txn, 7, &What::ErasureRequested { by: Acting::Operator {} });
     let due = UtcDate(TODAY.0 + 30);
     let number = txn.enter("erase", Asker::Operator, subject, (TODAY, due), Outcome::Open).unwrap();
     txn.add_task(subject, Job::Erase, number, TODAY).unwrap();
@@ -121,8 +121,8 @@ fn a_legal_hold_lets_an_erasure_wait_and_nothing_else() {
     let subject = granted(&txn).subject();
     let until = Some(UtcDate(TODAY.0 + 10));
     let restriction = Restriction { grounds: Grounds::Claim, since: TODAY, until };
-    record(&txn, 7, &What::Restricted { restriction, by: Acting::Operator });
-    record(&txn, 7, &What::ErasureRequested { by: Acting::Operator });
+    record(&txn, 7, &What::Restricted { restriction, by: Acting::Operator {} });
+    record(&txn, 7, &What::ErasureRequested { by: Acting::Operator {} });
     txn.add_task(subject, Job::Erase, 0, TODAY).unwrap();
     txn.commit().unwrap();
     let txn = book.begin().unwrap();
@@ -263,8 +263,8 @@ fn what_a_legal_hold_keeps_is_not_lost_on_its_way() {
     stored(&txn, subject, 1);
     let until = Some(UtcDate(TODAY.0 + 10));
     let restriction = Restriction { grounds: Grounds::Statutory, since: TODAY, until };
-    record(&txn, 7, &What::Restricted { restriction, by: Acting::Operator });
-    record(&txn, 7, &What::ErasureRequested { by: Acting::Operator });
+    record(&txn, 7, &What::Restricted { restriction, by: Acting::Operator {} });
+    record(&txn, 7, &What::ErasureRequested { by: Acting::Operator {} });
     txn.add_task(subject, Job::Erase, 0, TODAY).unwrap();
     txn.commit().unwrap();
     let [(_, waiting)] = &book.journal(9).unwrap()[..] else { panic!("one batch was committed") };

@@ -58,7 +58,7 @@ fn grant_and_store(book: &Book, seed: u8) -> u64 {
 
 fn erase(book: &Book, seed: u8) {
     let txn = book.begin().unwrap();
-    record(&txn, seed, &What::ErasureRequested { by: Acting::Operator });
+    record(&txn, seed, &What::ErasureRequested { by: Acting::Operator {} });
     let subject = key(seed).subject();
     let number =
         txn.enter("erase", Asker::Operator, subject, (TODAY, TODAY), Outcome::Open).unwrap();

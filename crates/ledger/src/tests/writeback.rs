@@ -251,7 +251,7 @@ fn write(book: &Book, before: &View, op: Op) -> Result<(), BookError> {
         }
         Op::Erase(who) => {
             let subject = key(who).subject();
-            let what = What::ErasureRequested { by: Acting::Operator };
+            let what = What::ErasureRequested { by: Acting::Operator {} };
             if txn.slot(subject).is_none() || txn.record(subject, &what, TODAY.start())?.is_err() {
                 return Ok(());
             }

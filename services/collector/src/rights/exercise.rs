@@ -49,8 +49,8 @@ impl Party {
         match self.asker {
             Asker::Owner => Acting::Owner { signed_request },
             Asker::Recovery => Acting::Recovery { signed_request },
-            Asker::Operator => Acting::Operator,
-            Asker::Clock => Acting::Clock,
+            Asker::Operator => Acting::Operator {},
+            Asker::Clock => Acting::Clock {},
         }
     }
 }

@@ -163,8 +163,8 @@ fn by(acting: &Acting) -> &'static str {
     match acting {
         Acting::Owner { .. } => "owner",
         Acting::Recovery { .. } => "recovery_code",
-        Acting::Operator => "operator",
-        Acting::Clock => "clock",
+        Acting::Operator {} => "operator",
+        Acting::Clock {} => "clock",
     }
 }
 

@@ -11,7 +11,11 @@ Example: imprimatur compliance verify --data /var/lib/imprimatur
 With all: imprimatur compliance verify --data copy --logs /var/log/imprimatur \\
             --canary-file serials.txt --html report.html --record record.html
 
-Exit code 0 only if everything that was checked holds. docs/verify.md says what is checked.";
+Beside a collector that runs: imprimatur backup create --data DIR --to COPY, then with
+            --book COPY/book.redb
+
+Exit code 0 only if everything was checked and holds; 3 if what was checked holds, and the book was
+not checked. docs/verify.md says what is checked.";
 
 /// `imprimatur compliance verify`.
 #[derive(Debug, Args)]
@@ -19,6 +23,9 @@ pub struct Proof {
     /// The folder, and what it is held against.
     #[command(flatten)]
     pub of: Verify,
+    /// A copy of the book, for a folder whose collector runs: `imprimatur backup create` makes one.
+    #[arg(long, value_name = "FILE")]
+    pub book: Option<PathBuf>,
     /// A file or folder of logs, which is searched as well; files that end in `.gz` are unpacked. May be
     /// given again.
     #[arg(long, value_name = "DIR")]

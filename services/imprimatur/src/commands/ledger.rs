@@ -4,7 +4,7 @@ use std::path::Path;
 
 use imprimatur_ledger::segments::Manifest;
 use imprimatur_log::{Checkpoint, Entry, TileReader};
-use imprimatur_verifier::{Report, Trust};
+use imprimatur_verifier::{Report, Trust, Verdict};
 
 use super::json;
 use crate::cli::Verify;
@@ -40,13 +40,18 @@ pub(super) fn trust(args: &Verify) -> Result<Trust, CommandError> {
     Ok(Trust { log_key, anchor })
 }
 
-/// Prints a report; an error unless everything holds.
+/// Prints a report; an error unless everything was checked and holds.
 pub(super) fn verdict(report: &Report, as_json: bool) -> Result<(), CommandError> {
     say::line(&if as_json { json(report) } else { report.to_string() });
-    if report.holds {
-        Ok(())
-    } else {
-        Err(CommandError::No("an invariant does not hold; the findings are above".to_owned()))
+    match report.verdict {
+        Verdict::Holds => Ok(()),
+        Verdict::NotAllChecked => {
+            let why = "what was checked holds, and the book was not checked; see above";
+            Err(CommandError::NotAll(why.to_owned()))
+        }
+        Verdict::Fails => {
+            Err(CommandError::No("an invariant does not hold; the findings are above".to_owned()))
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn run(args: &Proof) -> Result<(), CommandError> {
         outside(path, data)?;
     }
     let (trust, logs) = (ledger::trust(&args.of)?, args.logs.clone());
-    let wanted = Wanted { trust, logs, canaries: canaries(args)? };
+    let wanted = Wanted { trust, logs, canaries: canaries(args)?, book: args.book.clone() };
     let mut line = say::Progress::default();
     let report =
         imprimatur_verifier::verify_all(data, &wanted, &mut |now| line.show(&progress(now)));

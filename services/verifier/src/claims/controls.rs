@@ -53,6 +53,22 @@ pub(super) const PERMITS: &[Control] = &[
         "a subject has one slot",
         "imprimatur-verifier tests::forgeries::a_subject_in_two_slots_is_found",
     ),
+    control(
+        "the book stands as its events say",
+        "imprimatur-verifier tests::book::a_standing_that_its_events_do_not_give_is_caught",
+    ),
+    control(
+        "pseudonyms are made of subject, principal and pepper",
+        "imprimatur-verifier tests::book::a_pseudonym_that_is_not_its_subjects_is_caught",
+    ),
+    control(
+        "each section on its way had a grant",
+        "imprimatur-verifier tests::book::a_commit_without_a_grant_that_waits_for_the_lake_is_caught",
+    ),
+    control(
+        "each batch on its way is that of its commit",
+        "imprimatur-verifier tests::book::a_batch_on_its_way_that_is_changed_is_caught",
+    ),
 ];
 
 /// Of INV-3.
@@ -83,6 +99,14 @@ pub(super) const ONCE: &[Control] = &[
         "a restore excuses only what it lost",
         "imprimatur-verifier tests::forgeries::a_restore_excuses_only_what_it_lost",
     ),
+    control(
+        "each commit has its verdict, and each verdict its commit",
+        "imprimatur-verifier tests::book::answers::a_verdict_that_is_missing_or_false_is_caught",
+    ),
+    control(
+        "each commit is in the lake or on its way, never both",
+        "imprimatur-verifier tests::book::a_batch_that_was_taken_off_its_way_is_caught",
+    ),
 ];
 
 /// Of INV-6.
@@ -94,6 +118,10 @@ pub(super) const REFUSALS: &[Control] = &[
     control(
         "counts do not go back",
         "imprimatur-verifier tests::counts_that_do_not_add_up_are_caught",
+    ),
+    control(
+        "refusals are no fewer than their verdicts",
+        "imprimatur-verifier tests::book::answers::counters_that_are_not_what_they_count_are_caught",
     ),
 ];
 
@@ -151,6 +179,18 @@ pub(super) const GEOMETRY: &[Control] = &[
     control(
         "no folder is too deep to be read",
         "imprimatur-verifier tests::controls::a_folder_that_is_too_deep_is_caught",
+    ),
+    control(
+        "no date tells more than ten prints and a day report",
+        "imprimatur-verifier tests::book::answers::a_date_that_tells_more_than_it_may_is_caught",
+    ),
+    control(
+        "the book counts what each date has told",
+        "imprimatur-verifier tests::book::answers::counts_of_a_date_that_leave_room_for_more_are_caught",
+    ),
+    control(
+        "batches on their way hold values of the contract alone",
+        "imprimatur-verifier tests::book::a_batch_on_its_way_that_is_changed_is_caught",
     ),
 ];
 
@@ -236,6 +276,50 @@ pub(super) const EVIDENCE: &[Control] = &[
         "a policy is what was announced",
         "imprimatur-verifier tests::forgeries::a_policy_that_was_announced_as_something_else_is_found",
     ),
+    control(
+        "events of the book are those of the evidence",
+        "imprimatur-verifier tests::book::an_event_that_differs_from_its_evidence_is_caught",
+    ),
+    control(
+        "commits of the book are those of the evidence",
+        "imprimatur-verifier tests::book::a_commit_that_was_put_into_the_book_is_caught",
+    ),
+    control(
+        "the log inside the book is the published one",
+        "imprimatur-verifier tests::book::a_log_inside_the_book_that_differs_is_caught",
+    ),
+    control(
+        "positions and policies of the book are those of its events and log",
+        "imprimatur-verifier tests::book::a_position_or_a_policy_of_nobody_is_caught",
+    ),
+    control(
+        "each consent event has its receipt",
+        "imprimatur-verifier tests::book::answers::a_receipt_that_is_missing_is_caught",
+    ),
+    control(
+        "a receipt says and proves what its event was",
+        "imprimatur-verifier tests::book::answers::a_receipt_that_says_something_else_is_caught",
+    ),
+    control(
+        "a receipt is signed by the collector and of its event",
+        "imprimatur-verifier tests::book::answers::a_receipt_that_another_key_signed_or_that_is_of_another_event_is_caught",
+    ),
+    control(
+        "counters are what they count",
+        "imprimatur-verifier tests::book::answers::counters_that_are_not_what_they_count_are_caught",
+    ),
+    control(
+        "a verdict is signed and of its batch",
+        "imprimatur-verifier tests::book::answers::a_verdict_that_is_missing_or_false_is_caught",
+    ),
+    control(
+        "every entry of the book can be read",
+        "imprimatur-verifier tests::book::a_table_that_cannot_be_read_is_caught",
+    ),
+    control(
+        "the book is whole",
+        "imprimatur-verifier tests::book::copies::a_book_that_was_damaged_is_caught",
+    ),
 ];
 
 /// Of INV-10.
@@ -267,5 +351,33 @@ pub(super) const ERASURE: &[Control] = &[
     control(
         "nothing is passed off as erased",
         "imprimatur-verifier tests::forgeries::an_event_that_is_passed_off_as_an_erased_subjects_is_found",
+    ),
+    control(
+        "each request is in the register, and no other",
+        "imprimatur-verifier tests::book::requests::a_request_that_was_taken_out_or_put_in_is_caught",
+    ),
+    control(
+        "each request has days that a policy allows",
+        "imprimatur-verifier tests::book::requests::a_request_with_days_that_no_policy_allows_is_caught",
+    ),
+    control(
+        "each request is done in time",
+        "imprimatur-verifier tests::book::requests::a_request_that_is_done_late_or_not_at_all_is_caught",
+    ),
+    control(
+        "an erasure waits for a legal hold alone",
+        "imprimatur-verifier tests::book::requests::an_erasure_that_claims_a_hold_without_one_is_caught",
+    ),
+    control(
+        "the inventory of backups is the log's",
+        "imprimatur-verifier tests::book::requests::a_backup_that_is_not_in_the_inventory_as_in_the_log_is_caught",
+    ),
+    control(
+        "peppers and secrets of marks go in time",
+        "imprimatur-verifier tests::book::requests::a_key_past_its_time_is_caught",
+    ),
+    control(
+        "the book names nothing that was erased",
+        "imprimatur-verifier tests::book::requests::what_is_left_of_an_erased_subject_is_caught",
     ),
 ];

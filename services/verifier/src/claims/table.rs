@@ -10,7 +10,9 @@ pub(super) const ALL: [Known; 12] = [
         shown: Shown::ByBytes,
         rests_on: &[],
         how: "All events and commits are replayed in their one order by the rule that the gate uses; \
-              every row of the lake is matched with the sealed evidence of its commit.",
+              every row of the lake, and every batch on its way there, is matched with the sealed evidence of \
+              its commit; pseudonyms are made again from subject, principal and pepper; the standings that the \
+              collector decides by are those of the events.",
         limit: "The date of a record and the day of an event on the device are the device's claim. \
                 Commits of erased subjects cannot be opened any more; their rows must be gone.",
         stands_in: &["imprimatur-collector::gate no_permit_no_row"],
@@ -58,7 +60,8 @@ pub(super) const ALL: [Known; 12] = [
         invariant: Invariant::CountsOnce,
         shown: Shown::ByBytes,
         rests_on: &[],
-        how: "No subject has two commits of one number; every published record has exactly one row.",
+        how: "No subject has two commits of one number; every published record has exactly one row, every \
+              other commit is on its way; verdicts and commits are the same batches.",
         limit: "Commits that were published and expired are gone with their rows.",
         stands_in: &[
             "imprimatur-collector::gate a_granted_batch_is_stored_once_and_a_repeat_gets_the_first_verdict",
@@ -69,10 +72,11 @@ pub(super) const ALL: [Known; 12] = [
         invariant: Invariant::RefusalsEmpty,
         shown: Shown::Partly,
         rests_on: &[Invariant::NoGeometry, Invariant::EvidenceFirst],
-        how: "Every file is one that a collector has, so there is no file of refusals; the log's counts \
-              by reason only grow.",
-        limit: "Sealed bytes of the book are searched as they lie, not opened; what was never \
-                counted leaves nothing.",
+        how: "Every file is one that a collector has, so there is no file of refusals; the counts by reason \
+              only grow and are no fewer than the refusals that the book remembers, of which it holds the \
+              signed verdict and nothing else.",
+        limit: "Repeats, and what was refused before its signature was checked, leave a count that nothing \
+                can be held against; what was never counted leaves nothing.",
         stands_in: &[
             "imprimatur-tests::it gate::every_bad_input_is_refused_with_its_own_reason_over_the_wire",
             "imprimatur-collector::publish each_publication_logs_its_counts_of_commits_and_refusals",
@@ -87,7 +91,8 @@ pub(super) const ALL: [Known; 12] = [
               the lake is read by the strict reader, and its rows, written again, give the same bytes. \
               Bytes: every file but the keys, every decoded value and the opened evidence are searched \
               for formats of models, pictures, toolpaths and containers, in plain, hex and base64; every \
-              file is one that a collector has.",
+              file is one that a collector has. Ceilings: no date of a subject tells more than ten prints and \
+              one day report, counted anew from commits and rows.",
         limit: "Encrypted or split bytes look random. What values can tell at most is their budget of \
                 bits, not nothing.",
         stands_in: &[
@@ -117,7 +122,9 @@ pub(super) const ALL: [Known; 12] = [
         rests_on: &[],
         how: "The Merkle tree is computed from all entries and compared with the signed checkpoint; every \
               event stands behind its own entry, every segment of evidence is named by the log, every \
-              policy was announced before anybody agreed to it, and counts only grow.",
+              policy was announced before anybody agreed to it, and counts only grow. The book: its events, commits \
+              and log are the published ones, every consent event has a receipt that is signed and proves \
+              it, counters are what they count.",
         limit: "A whole history that was rewritten and signed again agrees with itself: give the \
                 published key of the log and a checkpoint that was kept elsewhere.",
         stands_in: &[
@@ -132,8 +139,10 @@ pub(super) const ALL: [Known; 12] = [
         rests_on: &[],
         how: "No row is older than the policies keep it; none is of an erased subject; every key that the \
               log calls destroyed is zeros; what cannot be opened was erased in the open; who asked for \
-              erasure has no key any more when the deadline is over.",
-        limit: "Copies elsewhere, backups among them, are not here; the report lists until when each \
+              erasure has no key any more when the deadline is over; every request is in the register and was \
+              done by its due date; peppers past their time are gone; the inventory of backups is the log's.",
+        limit: "Whether a backup is gone in time, and why an erasure under a legal hold that ended by itself \
+                took as long as it did, is not here. Copies elsewhere, backups among them, are not here; the report lists until when each \
                 backup may exist. What erased subjects said cannot be shown any more.",
         stands_in: &[
             "imprimatur-tests::it erasure::a_restored_backup_brings_nobody_back",

@@ -6,18 +6,24 @@ use imprimatur_runtime::UnixSeconds;
 
 use super::{facts, page, table};
 use crate::claims::{Claim, Shown};
-use crate::report::{Check, Report};
+use crate::report::{Check, Report, Verdict};
 
 /// The report as a page; `now` is when it was made.
 pub fn report_page(report: &Report, now: UnixSeconds) -> String {
-    let verdict = if report.holds { "HOLDS" } else { "DOES NOT HOLD" };
+    let verdict = report.verdict.words();
+    let class = if report.verdict == Verdict::Holds { "verdict good" } else { "verdict bad" };
     let body = html! {
         header {
             h1 { "Compliance report" }
-            p class=(if report.holds { "verdict good" } else { "verdict bad" }) { (verdict) }
+            p class=(class) { (verdict) }
             p {
-                "Everything that was checked of the stored bytes "
-                @if report.holds { "holds." } @else { "does not hold; the findings are below." }
+                @match report.verdict {
+                    Verdict::Holds => "Everything that was checked of the stored bytes holds.",
+                    Verdict::NotAllChecked => "What was checked of the stored bytes holds, and the \
+                        book was not checked: see below.",
+                    Verdict::Fails => "What was checked of the stored bytes does not hold; the \
+                        findings are below.",
+                }
                 @if report.synthetic { " The rows come from a synthetic fleet: no printer told them." }
             }
         }
@@ -80,6 +86,9 @@ fn read(report: &Report, now: UnixSeconds) -> Markup {
     ]);
     if let Some(scan) = &report.scan {
         rows.push(("Search", scan.to_string()));
+    }
+    if let Some(book) = &report.book {
+        rows.push(("Book", book.to_string()));
     }
     html! {
         section aria-labelledby="read" {

@@ -2,19 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use imprimatur_consent::event::{Acting, What};
+use imprimatur_consent::event::{Acting, What, decoded};
 use imprimatur_consent::policy::STRICTEST;
 use imprimatur_consent::standing::{Grounds, Restriction};
 use imprimatur_consent::{Category, Digest, Domain, Policy, SigningSeed};
 use imprimatur_lake::{Catalogue, Exclusion, FileEntry, Lake, Row};
 use imprimatur_ledger::register::{Asker, Outcome};
 use imprimatur_ledger::segments::{Holds, Manifest, write_policy, write_segment};
-use imprimatur_ledger::{Book, Job, Logged};
+use imprimatur_ledger::{Book, Job, Logged, Txn};
 use imprimatur_log::TileWriter;
 use imprimatur_proto::canonical::encode;
 use imprimatur_proto::consent::v1::{
-    Affirmation, ConsentEvent, Decision, Method, SignedConsentEvent,
+    Affirmation, ConsentEvent, Decision, Method, Receipt, ReceiptStatus, SignedConsentEvent,
+    SignedReceipt,
 };
+use imprimatur_proto::ingest::v1::{Outcome as Answer, RefusalReason, SignedVerdict, Verdict};
 use imprimatur_proto::record::{RecordKind, Section};
 use imprimatur_proto::rights::v1::{RightsMessage, RightsRequest, Verb};
 use imprimatur_proto::{contract, field};
@@ -26,6 +28,11 @@ pub(super) const TODAY: UtcDate = UtcDate(20_778);
 /// The key of a subject.
 pub(super) fn key(seed: u8) -> SigningSeed {
     SigningSeed::from_seed(&[seed; 32])
+}
+
+/// The collector's own key.
+pub(super) fn own_key() -> SigningSeed {
+    SigningSeed::from_seed(&[200; 32])
 }
 
 /// A signed decision of a subject.
@@ -72,6 +79,32 @@ pub(super) fn section() -> Section {
     Section { category: Category::PrintTime, values }
 }
 
+/// A receipt under the collector's signature.
+pub(super) fn signed_receipt(receipt: &Receipt) -> Vec<u8> {
+    let receipt = encode(receipt);
+    let signature = own_key().sign(Domain::Receipt, &receipt);
+    encode(&SignedReceipt { receipt, signature })
+}
+
+/// The verdict on a batch: stored, or refused.
+pub(super) fn verdict(
+    seed: u8,
+    (number, frame): (u64, Digest),
+    reason: Option<RefusalReason>,
+) -> Vec<u8> {
+    let outcome = if reason.is_some() { Answer::Refused } else { Answer::Stored };
+    let verdict = encode(&Verdict {
+        subject: key(seed).subject().0.to_vec(),
+        sequence: number,
+        frame_hash: frame.0.to_vec(),
+        outcome: outcome.into(),
+        reason: reason.unwrap_or_default().into(),
+        categories: Vec::new(),
+    });
+    let signature = own_key().sign(Domain::Verdict, &verdict);
+    encode(&SignedVerdict { verdict, signature })
+}
+
 /// A collector that runs.
 pub(super) struct Collector {
     pub(super) book: Book,
@@ -101,8 +134,36 @@ impl Collector {
     pub(super) fn record(&self, seed: u8, what: &What) -> Logged {
         let txn = self.book.begin().unwrap();
         let logged = txn.record(key(seed).subject(), what, self.today.start()).unwrap().unwrap();
+        if let What::Consent { signed_event } = what {
+            self.keep_receipt(&txn, &logged, signed_event);
+            txn.count("consent.recorded", 1).unwrap();
+        }
         txn.commit().unwrap();
         logged
+    }
+
+    fn keep_receipt(&self, txn: &Txn, logged: &Logged, signed_event: &str) {
+        let (event, signed) = decoded(signed_event).unwrap();
+        let proof = txn.proof(logged.leaf, event.seen_log_size).unwrap();
+        let (subject, hash) = (logged.standing.subject(), Digest::of(&signed.event));
+        let receipt = Receipt {
+            subject: subject.0.to_vec(),
+            sequence: event.sequence,
+            event_hash: hash.0.to_vec(),
+            status: ReceiptStatus::Recorded.into(),
+            log_index: logged.leaf + 1,
+            recorded_date: self.today.0,
+            granted: logged.standing.granted.keys().map(|category| category.number()).collect(),
+            contract_hash: contract().hash().to_vec(),
+            event_signature: signed.signature,
+            nonce: logged.nonce.0.to_vec(),
+            checkpoint: proof.checkpoint.into_bytes(),
+            inclusion_proof: proof.inclusion,
+            consistency_proof: proof.consistency,
+            log_key: self.book.log_public_key().to_vec(),
+            valid_until: 0,
+        };
+        txn.keep_receipt(subject, event.sequence, hash, &signed_receipt(&receipt)).unwrap();
     }
 
     pub(super) fn grant(&self, seed: u8, number: u64) -> Logged {
@@ -125,16 +186,51 @@ impl Collector {
         let permit = batch.permit(Category::PrintTime, self.today).unwrap();
         batch.append(record, section(), permit).unwrap();
         let position = batch.finish().unwrap();
+        let verdict = verdict(seed, (number, frame), None);
+        txn.keep_verdict(subject, number, frame, &verdict).unwrap();
         txn.count("stored", 1).unwrap();
         txn.commit().unwrap();
         position
+    }
+
+    /// Refuses a batch for want of a grant.
+    pub(super) fn refuse(&self, seed: u8, number: u64) {
+        let txn = self.book.begin().unwrap();
+        let frame = Digest::of(&[seed, u8::try_from(number).unwrap()]);
+        let verdict = verdict(seed, (number, frame), Some(RefusalReason::NoGrant));
+        txn.keep_verdict(key(seed).subject(), number, frame, &verdict).unwrap();
+        txn.count("refused.no_grant", 1).unwrap();
+        txn.commit().unwrap();
+    }
+
+    /// Records an act and enters it, with so many days until it is due.
+    fn act(&self, seed: u8, what: &What, (verb, asker): (&str, Asker), days: u32, fate: Outcome) {
+        let (txn, subject) = (self.book.begin().unwrap(), key(seed).subject());
+        txn.record(subject, what, self.today.start()).unwrap().unwrap();
+        let due = (self.today, UtcDate(self.today.0 + days));
+        txn.enter(verb, asker, subject, due, fate).unwrap();
+        txn.commit().unwrap();
     }
 
     pub(super) fn restrict(&self, seed: u8) {
         let by = owner(seed, Verb::Restrict, seed);
         let since = self.today;
         let restriction = Restriction { grounds: Grounds::Owner, since, until: None };
-        self.record(seed, &What::Restricted { restriction, by });
+        let what = What::Restricted { restriction, by };
+        self.act(seed, &what, ("restrict", Asker::Owner), 0, Outcome::Done);
+    }
+
+    /// The operator puts a subject under a legal hold.
+    pub(super) fn hold(&self, seed: u8, days: u32) {
+        let until = Some(UtcDate(self.today.0 + days));
+        let restriction = Restriction { grounds: Grounds::Claim, since: self.today, until };
+        let what = What::Restricted { restriction, by: Acting::Operator {} };
+        self.act(seed, &what, ("restrict", Asker::Operator), 0, Outcome::Done);
+    }
+
+    pub(super) fn complain(&self, seed: u8) {
+        let what = What::Complained { topic: 1, by: owner(seed, Verb::Complain, seed) };
+        self.act(seed, &what, ("complain", Asker::Owner), 45, Outcome::Open);
     }
 
     pub(super) fn ask_for_erasure(&self, seed: u8) {
@@ -293,7 +389,7 @@ impl Collector {
         let catalogue = std::fs::read(self.lake.folder().join("catalogue.json")).unwrap();
         let kept = RecordKind::ALL.map(|kind| (kind.table().to_owned(), self.first_kept(kind)));
         let manifest = Manifest {
-            collector_key: Digest([0; 32]),
+            collector_key: Digest(own_key().public()),
             log_key: Digest(book.log_public_key()),
             log_size: tiles.published().unwrap().size,
             contract_hash: Digest(contract().hash()),

@@ -54,7 +54,7 @@ fn a_log_that_was_written_again_is_found_by_an_anchor() {
     let (mut world, trust) = kept();
     // The withdrawal becomes one of another category, which the owner never signed: a complaint.
     world.change_event(7, |event, _| {
-        event.what = What::Complained { topic: 5, by: Acting::Operator };
+        event.what = What::Complained { topic: 5, by: Acting::Operator {} };
     });
     proven(&world.forged());
     let found = world.verify_ledger(&trust);
@@ -65,7 +65,7 @@ fn a_log_that_was_written_again_is_found_by_an_anchor() {
 fn an_event_that_was_changed_and_sealed_again_is_found() {
     let mut world = World::honest();
     world.change_event(7, |event, _| {
-        event.what = What::Complained { topic: 5, by: Acting::Operator };
+        event.what = What::Complained { topic: 5, by: Acting::Operator {} };
     });
     world.write();
     let report = world.verify_ledger(&Trust::default());

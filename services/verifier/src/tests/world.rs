@@ -217,8 +217,14 @@ impl World {
         self.entries.push(entry::public(&serde_json::to_vec(event).unwrap()).unwrap());
     }
 
-    /// Writes lake, evidence and manifest; the log stays.
+    /// Takes the book away: whoever forges the evidence does not leave what tells against it.
+    pub(super) fn without_book(&self) {
+        fs::remove_file(self.path("book.redb")).ok();
+    }
+
+    /// Writes lake, evidence and manifest; the log stays, and the book goes.
     pub(super) fn write(&mut self) {
+        self.without_book();
         self.write_lake();
         let evidence = self.path("evidence");
         let mut segments = Vec::new();
@@ -268,6 +274,7 @@ impl World {
 
     /// Writes a log of these entries, signed with this key.
     pub(super) fn write_log(&self, key: &LogKey) {
+        self.without_book();
         let mut log = MemoryLog::new();
         self.entries.iter().for_each(|entry| log.push(entry.clone()));
         let origin = Origin::of(&key.public());
@@ -354,7 +361,7 @@ impl World {
 /// Proves and searches without waiting for a collector.
 fn look_once(data: &Path, wanted: &Wanted) -> Result<Report, SnapshotError> {
     let searcher = Searcher::of(&wanted.canaries)?;
-    let mut report = crate::prove(data, &wanted.trust, &searcher)?;
+    let mut report = crate::prove(data, wanted, &searcher)?;
     crate::search(&mut report, data, wanted, &searcher, &mut |_| {});
     Ok(report)
 }
@@ -362,7 +369,7 @@ fn look_once(data: &Path, wanted: &Wanted) -> Result<Report, SnapshotError> {
 /// Proves what the values show; for thousands of changes, none of which is a search.
 pub(super) fn values(data: &Path, trust: &Trust) -> Result<Report, SnapshotError> {
     let searcher = Searcher::of(&crate::Canaries::default())?;
-    crate::prove(data, trust, &searcher)
+    crate::prove(data, &Wanted { trust: trust.clone(), ..Wanted::default() }, &searcher)
 }
 
 /// The withdrawal of a subject with a nonce of its own.
