@@ -20,6 +20,7 @@ use imprimatur_proto::rights::v1::{
 };
 use imprimatur_proto::{canonical, contract};
 use imprimatur_runtime::{UnixSeconds, UtcDate};
+use imprimatur_verifier::{Verdict, Wanted};
 use serde_json::Value;
 
 use crate::rig::{
@@ -584,4 +585,50 @@ impl Rig {
         }
         files
     }
+}
+
+/// The verifier finds nothing in a copy of the book, and has looked at so many requests.
+#[track_caller]
+fn book_is_proven(rig: &Rig, requests: u64) {
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("book.redb");
+    std::fs::copy(rig.data().join("book.redb"), &copy).unwrap();
+    let wanted = Wanted { book: Some(copy), ..Wanted::default() };
+    let report = imprimatur_verifier::verify_all(&rig.data(), &wanted, &mut |_| {}).unwrap();
+    assert_eq!(report.verdict, Verdict::Holds, "{report}");
+    assert_eq!(report.book.as_ref().unwrap().requests, requests, "{report}");
+}
+
+#[tokio::test]
+async fn the_book_of_who_exercised_every_right_is_proven() {
+    let mut rig = with_data().await;
+    let asker = Asker::owner(&rig);
+    let of = |verb: Verb| RightsRequest { verb: verb.into(), ..RightsRequest::default() };
+    for verb in [Verb::Explain, Verb::Export, Verb::Restrict, Verb::Release] {
+        assert_eq!(asker.verb(verb).await.status(), RightsStatus::Done);
+    }
+    let topic = ComplaintTopic::Accuracy.into();
+    asker.ask(RightsRequest { topic, ..of(Verb::Complain) }).await;
+    let rectified = canonical::encode(&day(5));
+    asker.ask(RightsRequest { rectified, ..of(Verb::Rectify) }).await;
+    assert_eq!(acted(&rig, hold(UtcDate(TODAY.0 + 40))).status, "done");
+    rig.refused_now("restricted").await;
+    assert_eq!(acted(&rig, Act::Release {}).status, "done");
+    let categories = vec![Category::Temperature.number()];
+    asker.ask(RightsRequest { categories, ..of(Verb::Withdraw) }).await;
+    let refused = rig.submit(&sealed(&batch(9, vec![print()]))).await;
+    rig.refused(&refused, "no_grant");
+    rig.publish();
+    book_is_proven(&rig, 9);
+    let asker = Asker::owner(&rig);
+    assert_eq!(acted(&rig, hold(UtcDate(TODAY.0 + 40))).status, "done");
+    assert_eq!(asker.verb(Verb::Erase).await.status(), RightsStatus::Held);
+    rig.on(UtcDate(TODAY.0 + 35));
+    rig.publish();
+    book_is_proven(&rig, 11);
+    // The hold ends by itself, and the erasure is late for that reason alone.
+    rig.on(UtcDate(TODAY.0 + 41));
+    rig.publish();
+    assert!(rig.rows().is_empty());
+    book_is_proven(&rig, 11);
 }
