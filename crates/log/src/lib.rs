@@ -1,7 +1,7 @@
 //! The transparency log: an append-only Merkle tree whose signed checkpoints anybody can check.
 //!
 //! The formats are those of others, so that other tools can read them: RFC 6962 hashing, C2SP
-//! signed notes, checkpoints and tiles. Tree, proofs, notes and entries are pure; `tiles` and
+//! signed notes, checkpoints and tiles. Tree, proofs, notes, witnesses and entries are pure; `tiles` and
 //! `audit` touch one folder. Nothing here knows what an entry means.
 
 pub mod audit;
@@ -11,6 +11,7 @@ pub mod note;
 pub mod proof;
 pub mod tiles;
 pub mod tree;
+pub mod witness;
 
 pub use audit::{AuditError, Audited, audit, audit_each};
 pub use entry::Entry;
@@ -19,3 +20,4 @@ pub use note::{Checkpoint, LogKey, NoteError, Origin};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
 pub use tiles::{TileError, TileReader, TileWriter};
 pub use tree::{Entries, Frontier, Nodes, TreeError};
+pub use witness::Witness;

@@ -107,7 +107,7 @@ impl Checkpoint {
     pub fn sign(&self, key: &LogKey) -> String {
         let name = &self.origin;
         let body = format!("{name}\n{}\n{}\n", self.size, STANDARD.encode(self.root.0));
-        let mut signature = key_id(name, &key.public()).to_vec();
+        let mut signature = key_id(&name.0, ED25519, &key.public()).to_vec();
         signature.extend_from_slice(&key.0.sign(body.as_bytes()).to_bytes());
         format!("{body}\n\u{2014} {name} {}\n", STANDARD.encode(signature))
     }
@@ -124,7 +124,7 @@ impl Checkpoint {
         }
         let (body, signatures) = parts(note)?;
         let origin = Origin::of(public_key);
-        let id = key_id(&origin, public_key);
+        let id = key_id(&origin.0, ED25519, public_key);
         let mut signed = false;
         for line in signatures.lines() {
             let (name, theirs, signature) = signature_line(line)?;
@@ -166,7 +166,7 @@ impl Checkpoint {
 }
 
 /// The signed text with its last newline, and the signature lines.
-fn parts(note: &str) -> Result<(&str, &str), NoteError> {
+pub(crate) fn parts(note: &str) -> Result<(&str, &str), NoteError> {
     if note.len() > MAX_NOTE_BYTES {
         return Err(NoteError::TooLong);
     }
@@ -183,7 +183,7 @@ fn parts(note: &str) -> Result<(&str, &str), NoteError> {
 }
 
 /// Key name, key id and signature of one line.
-fn signature_line(line: &str) -> Result<(&str, [u8; 4], Vec<u8>), NoteError> {
+pub(crate) fn signature_line(line: &str) -> Result<(&str, [u8; 4], Vec<u8>), NoteError> {
     let malformed = NoteError::Malformed("a line that is no signature");
     let (name, encoded) =
         line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(malformed)?;
@@ -197,8 +197,9 @@ fn signature_line(line: &str) -> Result<(&str, [u8; 4], Vec<u8>), NoteError> {
     }
 }
 
-fn key_id(name: &Origin, public_key: &[u8; 32]) -> [u8; 4] {
-    let hash = Sha256::new().chain_update(&name.0).chain_update([b'\n', ED25519]);
+/// The id of a key of this type and name.
+pub(crate) fn key_id(name: &str, kind: u8, public_key: &[u8; 32]) -> [u8; 4] {
+    let hash = Sha256::new().chain_update(name).chain_update([b'\n', kind]);
     let [a, b, c, d, ..] = <[u8; 32]>::from(hash.chain_update(public_key).finalize());
     [a, b, c, d]
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use imprimatur_collector::region::Region;
 use imprimatur_consent::Digest;
+use imprimatur_log::Witness;
 use imprimatur_runtime::logs;
 
 pub use proof::Proof;
@@ -299,6 +300,10 @@ pub struct Verify {
     /// A checkpoint that was kept elsewhere; the log must continue it.
     #[arg(long, value_name = "FILE", requires = "log_key")]
     pub checkpoint: Option<PathBuf>,
+    /// The verifier key of a witness, `NAME+ID+KEY`: that checkpoint must bear its cosignature. May be
+    /// given again.
+    #[arg(long, value_name = "VKEY", requires = "checkpoint")]
+    pub witness: Vec<Witness>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

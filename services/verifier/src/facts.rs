@@ -48,6 +48,8 @@ pub struct Facts {
     pub log_key_given: bool,
     /// Whether the log was held against a checkpoint that was kept elsewhere.
     pub anchored: bool,
+    /// Witnesses whose cosignatures that checkpoint bears.
+    pub witnesses: Vec<String>,
     /// Entries of the log.
     pub log_size: u64,
     /// First dates whose rows are kept, by table.

@@ -61,6 +61,7 @@ impl<'a> Ledger<'a> {
         let facts = Facts {
             log_key_given: trust.log_key.is_some(),
             anchored: trust.anchor.is_some(),
+            witnesses: trust.witnesses.clone(),
             ..Facts::of(evidence, &chain)
         };
         Self { events, commits, terms, lost, counted, facts }

@@ -59,6 +59,8 @@ pub struct Trust {
     pub log_key: Option<[u8; 32]>,
     /// A checkpoint that somebody else kept.
     pub anchor: Option<Checkpoint>,
+    /// Names of the witnesses whose cosignatures that checkpoint was found to bear.
+    pub witnesses: Vec<String>,
 }
 
 /// What is verified beyond the folder itself, and against what.

@@ -56,7 +56,7 @@ fn an_honest_collector_is_proven() {
         let all = report.checks.iter().all(|check| check.checked > 0);
         assert!(all || report.consent_events == 0, "{state}: {report}");
         let key = Some(world.manifest.log_key.0);
-        let trust = Trust { log_key: key, anchor: Some(world.checkpoint()) };
+        let trust = Trust { log_key: key, anchor: Some(world.checkpoint()), ..Trust::default() };
         proven(&world.verify_ledger(&trust));
     }
     let report = World::honest().verify();

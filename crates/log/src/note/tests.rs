@@ -19,7 +19,7 @@ fn refuses(note: &str, expected: NoteError) {
 fn signed(body: &str) -> String {
     let name = Origin::of(&key().public());
     let signature = key().0.sign(body.as_bytes()).to_bytes();
-    let line = [&key_id(&name, &key().public())[..], &signature].concat();
+    let line = [&key_id(&name.0, ED25519, &key().public())[..], &signature].concat();
     format!("{body}\n\u{2014} {name} {}\n", STANDARD.encode(line))
 }
 
@@ -71,7 +71,7 @@ fn signatures_of_witnesses_are_ignored_and_false_ones_are_not() {
     let line = format!("\u{2014} {} {}\n", checkpoint().origin, STANDARD.encode([1; 68]));
     assert_eq!(Checkpoint::open(&format!("{note}{line}"), &key().public()), Ok(checkpoint()));
     // The log's name and key id, and not its signature.
-    let id = key_id(&checkpoint().origin, &key().public());
+    let id = key_id(&checkpoint().origin.0, ED25519, &key().public());
     let forged = STANDARD.encode([&id[..], &[1; 64]].concat());
     let line = format!("\u{2014} {} {forged}\n", checkpoint().origin);
     refuses(&format!("{note}{line}"), NoteError::BadSignature);

@@ -33,11 +33,18 @@ pub(super) fn trust(args: &Verify) -> Result<Trust, CommandError> {
             let anchor = Checkpoint::open(&note, key).map_err(|error| {
                 CommandError::Usage(format!("`{}` is no checkpoint: {error}", path.display()))
             })?;
+            for witness in &args.witness {
+                witness.cosigned(&note).map_err(|error| {
+                    let path = path.display();
+                    CommandError::No(format!("`{path}` and the witness `{witness}`: {error}"))
+                })?;
+            }
             Some(anchor)
         }
         _ => None,
     };
-    Ok(Trust { log_key, anchor })
+    let witnesses = args.witness.iter().map(ToString::to_string).collect();
+    Ok(Trust { log_key, anchor, witnesses })
 }
 
 /// Prints a report; an error unless everything was checked and holds.

@@ -233,6 +233,10 @@ pub(super) const EVIDENCE: &[Control] = &[
         "imprimatur-verifier tests::forgeries::a_log_that_was_written_again_is_found_by_an_anchor",
     ),
     control(
+        "a kept checkpoint is cosigned by its witnesses",
+        "imprimatur-log witness::tests::a_forged_absent_or_foreign_cosignature_is_refused",
+    ),
+    control(
         "the log is signed by its published key",
         "imprimatur-verifier tests::forgeries::a_log_that_was_replaced_with_its_key_is_found_by_who_knows_the_key",
     ),

@@ -67,6 +67,14 @@ fn read(report: &Report, now: UnixSeconds) -> Markup {
             "Older checkpoint",
             given(told.anchored, "given, and continued by the log", "none was given"),
         ),
+        (
+            "Its witnesses",
+            if told.witnesses.is_empty() {
+                "none was asked for".to_owned()
+            } else {
+                format!("{}: each cosigned it", told.witnesses.join(", "))
+            },
+        ),
         ("Entries of the log", told.log_size.to_string()),
         (
             "Events",

@@ -26,7 +26,7 @@ fn files(data: &Path, folders: &[&str]) -> Vec<PathBuf> {
 }
 
 fn passes(world: &World) -> bool {
-    let trust = Trust { log_key: Some(world.manifest.log_key.0), anchor: None };
+    let trust = Trust { log_key: Some(world.manifest.log_key.0), ..Trust::default() };
     values(world.data(), &trust).is_ok_and(|report| report.holds)
 }
 

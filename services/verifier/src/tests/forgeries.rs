@@ -22,7 +22,7 @@ const ERASED: Invariant = Invariant::ErasureProvable;
 /// A world that passes, and the checkpoint that somebody kept of it.
 fn kept() -> (World, Trust) {
     let world = World::honest();
-    let trust = Trust { anchor: Some(world.checkpoint()), log_key: None };
+    let trust = Trust { anchor: Some(world.checkpoint()), ..Trust::default() };
     proven(&world.verify_ledger(&trust));
     (world, trust)
 }
@@ -192,7 +192,7 @@ fn a_checkpoint_of_another_key_is_found() {
 #[test]
 fn a_log_that_was_replaced_with_its_key_is_found_by_who_knows_the_key() {
     let world = World::honest();
-    let trust = Trust { log_key: Some(world.manifest.log_key.0), anchor: None };
+    let trust = Trust { log_key: Some(world.manifest.log_key.0), ..Trust::default() };
     proven(&world.verify_ledger(&trust));
     let other = LogKey::from_seed(&[8; 32]);
     world.write_log(&other);
