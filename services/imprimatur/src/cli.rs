@@ -65,7 +65,7 @@ pub enum Command {
     Query(Query),
     /// The registered metrics and their dimensions.
     #[command(after_help = "Example: imprimatur metrics --json")]
-    Metrics(Output),
+    Metrics(Metrics),
     /// Prove from stored bytes what was promised.
     #[command(subcommand)]
     Compliance(Compliance),
@@ -210,7 +210,7 @@ pub struct Enrol {
 pub struct Query {
     /// A registered metric; `imprimatur metrics` lists them.
     pub metric: String,
-    /// Group by these dimensions.
+    /// Group by these dimensions; of two groups of one dimension the difference is told, too.
     #[arg(long, value_name = "DIM,..")]
     pub by: Option<String>,
     /// Only these values.
@@ -237,6 +237,17 @@ pub struct Schema {
     #[arg(long)]
     pub json: bool,
     /// Print the data dictionary, in Markdown.
+    #[arg(long, conflicts_with = "json")]
+    pub page: bool,
+}
+
+/// `imprimatur metrics`.
+#[derive(Debug, Args)]
+pub struct Metrics {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print the catalogue of metrics, in Markdown.
     #[arg(long, conflicts_with = "json")]
     pub page: bool,
 }

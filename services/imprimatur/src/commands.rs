@@ -11,10 +11,11 @@ mod subject;
 
 use imprimatur_collector::control::{Ask, Told};
 use imprimatur_collector::operator::TOKENS_MAX;
+use imprimatur_proto::record::RecordKind;
 use imprimatur_query::{Engine, EngineSettings, Request};
 
 use self::ask::{ask, unexpected};
-use crate::cli::{Command, Compliance, Enrol, Output, Query};
+use crate::cli::{Command, Compliance, Enrol, Metrics, Query};
 use crate::error::CommandError;
 use crate::{demo, roles, say, up};
 
@@ -31,7 +32,7 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Collector(args) => roles::collector(args).await,
         Command::Enrol(args) => enrol(&args).await,
         Command::Query(args) => Box::pin(query(&args)).await,
-        Command::Metrics(output) => metrics(&output),
+        Command::Metrics(args) => metrics(&args),
         Command::Compliance(Compliance::Verify(args)) => proof::run(&args),
         Command::Compliance(Compliance::Schema(asked)) => {
             schema::run(&asked);
@@ -80,17 +81,31 @@ async fn query(args: &Query) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn metrics(output: &Output) -> Result<(), CommandError> {
+fn metrics(args: &Metrics) -> Result<(), CommandError> {
     let metrics = imprimatur_query::metrics().map_err(imprimatur_query::QueryError::from)?;
-    if output.json {
+    if args.json {
         say::line(&json(&metrics));
         return Ok(());
     }
+    if args.page {
+        let questions = imprimatur_query::questions(&metrics);
+        let questions = questions.map_err(imprimatur_query::QueryError::from)?;
+        say::line(imprimatur_query::metrics_page(&metrics, &questions).trim_end());
+        return Ok(());
+    }
     for metric in &metrics {
-        let dimensions: Vec<String> = metric.dimensions.iter().map(ToString::to_string).collect();
-        say::line(&format!("{:<18} {}", metric.name, metric.title));
-        say::line(&format!("{:<18} question: {}", "", metric.question));
-        say::line(&format!("{:<18} by: {}", "", dimensions.join(", ")));
+        say::line(&format!("{:<22} {}", metric.name, metric.title));
+        say::line(&format!("{:<22} question: {}", "", metric.question));
+    }
+    for table in RecordKind::ALL {
+        let of_table = metrics.iter().filter(|metric| metric.table == table);
+        let names: Vec<&str> = of_table.clone().map(|metric| metric.name.as_str()).collect();
+        let dimensions = of_table.flat_map(|metric| &metric.dimensions);
+        let mut by: Vec<&str> = dimensions.map(|one| one.name()).collect();
+        by.sort_unstable();
+        by.dedup();
+        let (table, names, by) = (table.table(), names.join(", "), by.join(", "));
+        say::line(&format!("\nof a {table}: {names}\n  by: {by}"));
     }
     Ok(())
 }

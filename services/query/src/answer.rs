@@ -24,6 +24,8 @@ pub struct Answer {
     pub by: Vec<Dimension>,
     /// The groups that may be told, in the order of their dimensions; never empty.
     pub cells: Vec<Cell>,
+    /// Second group less first, where a mean or a share of two groups of one dimension is told.
+    pub difference: Option<Difference>,
     /// Groups that exist and are not told: they are too small, or would give back one that is.
     pub suppressed_cells: usize,
     /// Whether the rows come from a synthetic fleet.
@@ -32,6 +34,21 @@ pub struct Answer {
     pub published: UnixSeconds,
     /// What protects the people behind it, in sentences.
     pub privacy: String,
+}
+
+/// How two groups that are told differ. It is made of what is told of them and of nothing else.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Difference {
+    /// The group that is taken away.
+    pub from: String,
+    /// The group that it is taken from.
+    pub to: String,
+    /// Value of `to` less that of `from`, in the answer's unit.
+    pub difference: f64,
+    /// Lower end of the 95 % interval.
+    pub low: f64,
+    /// Upper end of the 95 % interval.
+    pub high: f64,
 }
 
 /// One group.

@@ -1,29 +1,37 @@
 //! By what an answer may be grouped and filtered, and how its values are written.
+//!
+//! Each column of the contract is a dimension under its own name, so that no list is kept beside
+//! it; what a metric may be grouped by is in `metrics.toml`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use imprimatur_proto::record::RecordKind;
+use imprimatur_proto::rules::Unit;
 use imprimatur_proto::{Category, FieldId, contract};
 use imprimatur_runtime::UtcDate;
 
 use crate::error::QueryError;
+use crate::nearest;
 
 /// Firmware numbers of one model, the unknown one included: `model * 64 + firmware` names both.
 pub(crate) const FIRMWARES: i32 = 64;
 
-/// A property by which rows are grouped or filtered.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
+/// Shorter names of columns, for people.
+const SHORT: [(&str, &str); 2] =
+    [("outcome", "status_outcome"), ("layer_height", "settings_layer_height")];
+
+/// Columns of a day that are told together, by [`Dimension::Model`] and [`Dimension::Firmware`].
+const MACHINE: [&str; 3] = ["machine_model", "machine_firmware", "machine_firmware_change"];
+
+/// A property by which rows are grouped or filtered. All but these few are columns of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {
-    /// Family of the print's material.
-    MaterialFamily,
-    /// How the print ended.
-    Outcome,
-    /// Class of the print's layer height.
-    LayerHeight,
+    /// A column of the print's row; rows without its section are left out.
+    Print(FieldId),
+    /// A column of the day's row. Days without its section are left out; a print has the value of
+    /// the same printer and day, `unknown` where no day tells it.
+    Day(FieldId),
     /// Catalogue number of the model, of the same printer and day; `unknown` without a day's row.
     Model,
     /// Firmware within its model, `MODEL.FIRMWARE` in catalogue numbers; `unknown` without a day's
@@ -35,35 +43,22 @@ pub enum Dimension {
     Date,
 }
 
-/// Where a dimension's value comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// A column of the print table.
-    Print(&'static str),
-    /// The machine section of the day.
-    Machine,
-    /// The row's date.
-    Calendar,
-}
-
 impl Dimension {
-    /// All dimensions.
-    pub const ALL: [Self; 7] = [
-        Self::MaterialFamily,
-        Self::Outcome,
-        Self::LayerHeight,
-        Self::Model,
-        Self::Firmware,
-        Self::Week,
-        Self::Date,
-    ];
+    /// All dimensions that the contract has, in its order.
+    pub fn all() -> Vec<Self> {
+        let print = contract().columns(RecordKind::Print).into_iter().map(Self::Print);
+        let is_own = |field: &FieldId| !MACHINE.contains(&contract().rule(*field).column.as_str());
+        let day = contract().columns(RecordKind::Day).into_iter().filter(is_own).map(Self::Day);
+        print.chain(day).chain([Self::Model, Self::Firmware, Self::Week, Self::Date]).collect()
+    }
 
-    /// The name in commands, settings and answers.
+    /// The name in commands, settings and answers: that of the column, or a shorter one.
     pub fn name(self) -> &'static str {
         match self {
-            Self::MaterialFamily => "material_family",
-            Self::Outcome => "outcome",
-            Self::LayerHeight => "layer_height",
+            Self::Print(field) | Self::Day(field) => {
+                let column = contract().rule(field).column.as_str();
+                SHORT.iter().find(|(_, long)| *long == column).map_or(column, |(short, _)| short)
+            }
             Self::Model => "model",
             Self::Firmware => "firmware",
             Self::Week => "week",
@@ -73,32 +68,33 @@ impl Dimension {
 
     /// Whether rows of a table have it.
     pub fn is_of(self, table: RecordKind) -> bool {
-        !matches!(self.source(), Source::Print(_)) || table == RecordKind::Print
+        !matches!(self, Self::Print(_)) || table == RecordKind::Print
     }
 
     /// The category that must be granted for its value; `None` for dates, which each row has.
     pub fn category(self) -> Option<Category> {
-        match self.source() {
-            Source::Print(_) => contract().rule(self.field()?).category,
-            Source::Machine => Some(Category::Machine),
-            Source::Calendar => None,
-        }
-    }
-
-    pub(crate) fn source(self) -> Source {
         match self {
-            Self::MaterialFamily => Source::Print("material_family"),
-            Self::Outcome => Source::Print("status_outcome"),
-            Self::LayerHeight => Source::Print("settings_layer_height"),
-            Self::Model | Self::Firmware => Source::Machine,
-            Self::Week | Self::Date => Source::Calendar,
+            Self::Print(field) | Self::Day(field) => contract().rule(field).category,
+            Self::Model | Self::Firmware => Some(Category::Machine),
+            Self::Week | Self::Date => None,
         }
     }
 
-    fn field(self) -> Option<FieldId> {
-        match self.source() {
-            Source::Print(column) => contract().column(RecordKind::Print, column),
-            Source::Machine | Source::Calendar => None,
+    /// Whether the day's row tells it, which prints have to be joined to.
+    pub(crate) fn is_of_day(self) -> bool {
+        matches!(self, Self::Day(_) | Self::Model | Self::Firmware)
+    }
+
+    /// The column of the contract that it is; `None` where it is computed.
+    pub(crate) fn column(self) -> Option<&'static str> {
+        self.field().map(|field| contract().rule(field).column.as_str())
+    }
+
+    /// The field of the contract that it is; `None` where it is computed.
+    pub(crate) fn field(self) -> Option<FieldId> {
+        match self {
+            Self::Print(field) | Self::Day(field) => Some(field),
+            Self::Model | Self::Firmware | Self::Week | Self::Date => None,
         }
     }
 
@@ -109,11 +105,15 @@ impl Dimension {
             u32::try_from(days).map_or_else(|_| unknown(), |day| UtcDate(day).to_string())
         };
         match self {
-            Self::MaterialFamily | Self::Outcome | Self::LayerHeight => {
+            Self::Print(field) | Self::Day(field) => {
+                let is_number = contract().rule(field).unit == Some(Unit::Catalogue);
                 let index = u32::try_from(value).unwrap_or(0);
-                self.field().map_or_else(unknown, |field| contract().meaning(field, index))
+                if is_number && index > 0 {
+                    return index.to_string();
+                }
+                contract().meaning(field, index)
             }
-            _ if value == 0 && self.source() == Source::Machine => unknown(),
+            Self::Model | Self::Firmware if value == 0 => unknown(),
             Self::Model => value.to_string(),
             Self::Firmware => format!("{}.{}", value / FIRMWARES, value % FIRMWARES),
             Self::Week => day(value.saturating_mul(7).saturating_sub(3)),
@@ -134,8 +134,8 @@ impl Dimension {
         let number =
             |text: &str, below: i32| text.parse().ok().filter(|number| (1..below).contains(number));
         match self {
-            Self::MaterialFamily | Self::Outcome | Self::LayerHeight => {
-                let domain = self.field().map_or(0, |field| contract().rule(field).domain());
+            Self::Print(field) | Self::Day(field) => {
+                let domain = contract().rule(field).domain();
                 let all = || (0..domain).filter_map(|index| i32::try_from(index).ok());
                 let found = all().find(|index| self.label(*index) == text);
                 let names = || all().map(|index| self.label(index)).collect::<Vec<_>>().join(", ");
@@ -169,11 +169,19 @@ impl FromStr for Dimension {
     type Err = QueryError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|dimension| dimension.name() == text);
-        found.ok_or_else(|| QueryError::UnknownDimension {
+        let all = Self::all();
+        let found = all.iter().find(|dimension| dimension.name() == text);
+        found.copied().ok_or_else(|| QueryError::UnknownDimension {
             name: text.to_owned(),
-            allowed: names(&Self::ALL),
+            hint: nearest::hint(text, all.iter().map(|one| one.name())),
+            allowed: names(&all),
         })
+    }
+}
+
+impl serde::Serialize for Dimension {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -187,6 +195,10 @@ pub(crate) fn names(dimensions: &[Dimension]) -> String {
 mod tests {
     use super::*;
 
+    fn of(name: &str) -> Dimension {
+        name.parse().unwrap()
+    }
+
     #[track_caller]
     fn same(dimension: Dimension, text: &str) {
         assert_eq!(dimension.label(dimension.value(text).unwrap()), text);
@@ -194,10 +206,12 @@ mod tests {
 
     #[test]
     fn a_label_is_what_a_filter_takes() {
-        same(Dimension::MaterialFamily, "petg");
-        same(Dimension::Outcome, "host_lost");
-        same(Dimension::Outcome, "unknown");
-        same(Dimension::LayerHeight, "very_coarse");
+        same(of("material_family"), "petg");
+        same(of("machine_age"), "8000 h and more");
+        same(of("slicing_slicer"), "31");
+        same(of("outcome"), "host_lost");
+        same(of("outcome"), "unknown");
+        same(of("layer_height"), "very_coarse");
         same(Dimension::Model, "255");
         same(Dimension::Firmware, "255.63");
         same(Dimension::Firmware, "unknown");
@@ -209,8 +223,22 @@ mod tests {
     }
 
     #[test]
+    fn every_column_is_a_dimension_with_a_name_and_labels_of_its_own() {
+        let all = Dimension::all();
+        let columns: usize =
+            RecordKind::ALL.map(|kind| contract().columns(kind).len()).iter().sum();
+        assert_eq!(all.len(), columns - MACHINE.len() + 4);
+        for dimension in all {
+            assert_eq!(of(dimension.name()), dimension);
+            assert!(!dimension.name().contains([',', '=']));
+        }
+        let error = "materiel_family".parse::<Dimension>().unwrap_err().to_string();
+        assert!(error.contains("did you mean `material_family`?"), "{error}");
+    }
+
+    #[test]
     fn a_wrong_value_is_told_what_is_right() {
-        let error = Dimension::Outcome.value("boom").unwrap_err().to_string();
+        let error = of("outcome").value("boom").unwrap_err().to_string();
         assert!(error.contains("one of unknown, done, stopped_by_user"), "{error}");
         for (dimension, text) in [
             (Dimension::Model, "256"),

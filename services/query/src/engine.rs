@@ -18,7 +18,7 @@ use imprimatur_proto::record::RecordKind;
 use tokio::task::JoinSet;
 
 use crate::answer::Answer;
-use crate::dimension::Source;
+use crate::asked::questions;
 use crate::error::QueryError;
 use crate::files::Files;
 use crate::gate::Threshold;
@@ -65,6 +65,7 @@ impl Engine {
         let lake = Lake::open(folder).map_err(|error| QueryError::Engine(Box::new(error)))?;
         let runtime = runtime(&lake, settings).map_err(|error| QueryError::Engine(error.into()))?;
         let (metrics, files) = (Arc::new(metrics()?), Files::new(lake));
+        questions(&metrics)?;
         Ok(Self { settings, metrics, files, runtime })
     }
 
@@ -133,7 +134,7 @@ impl Engine {
         if files.is_empty() || catalogue.enrolled.is_empty() {
             return Ok(Groups::new());
         }
-        let joins = question.dimensions().iter().any(|one| one.source() == Source::Machine);
+        let joins = question.dimensions().iter().any(|one| one.is_of_day());
         let days = if joins && metric.table == RecordKind::Print {
             self.files.of(catalogue, question, RecordKind::Day).await?
         } else {

@@ -15,9 +15,32 @@ pub enum MetricsError {
     /// The text is no list of metrics.
     #[error("cannot parse the metrics")]
     Parse(#[source] toml::de::Error),
+    /// A dimension that the table does not have.
+    #[error("metrics.toml, line {line}: `{name}` is no dimension of `{table}`{hint}")]
+    Dimension {
+        /// Where it is, from 1.
+        line: usize,
+        /// What is written.
+        name: String,
+        /// The table.
+        table: &'static str,
+        /// The nearest name, if one is near.
+        hint: String,
+    },
+    /// One of the twenty questions cannot be asked. Repair `questions.toml`.
+    #[error("questions.toml, question {number}")]
+    Question {
+        /// Its number.
+        number: u8,
+        /// What is wrong.
+        #[source]
+        source: Box<QueryError>,
+    },
     /// A key of a metric is missing, surplus or wrong.
-    #[error("metric `{metric}`, key `{key}`: {problem}")]
+    #[error("metrics.toml, line {line}, metric `{metric}`, key `{key}`: {problem}")]
     Invalid {
+        /// Where the metric's name is, from 1.
+        line: usize,
         /// The metric's name.
         metric: String,
         /// The key in `metrics.toml`.
@@ -39,18 +62,22 @@ pub struct ThresholdError {
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// There is no such metric. Usage error: exit with 2.
-    #[error("there is no metric `{name}`; the metrics are {allowed}")]
+    #[error("there is no metric `{name}`{hint}; the metrics are {allowed}")]
     UnknownMetric {
         /// What was asked.
         name: String,
+        /// The nearest name, if one is near.
+        hint: String,
         /// All metrics.
         allowed: String,
     },
     /// There is no such dimension. Usage error: exit with 2.
-    #[error("there is no dimension `{name}`; the dimensions are {allowed}")]
+    #[error("there is no dimension `{name}`{hint}; the dimensions are {allowed}")]
     UnknownDimension {
         /// What was asked.
         name: String,
+        /// The nearest name, if one is near.
+        hint: String,
         /// All dimensions.
         allowed: String,
     },

@@ -10,6 +10,8 @@
 //! and what leaves it holds no pseudonym.
 
 mod answer;
+mod asked;
+mod difference;
 mod dimension;
 mod engine;
 mod error;
@@ -17,7 +19,9 @@ mod estimate;
 mod files;
 mod gate;
 mod metric;
+mod nearest;
 mod overlap;
+mod page;
 mod plan;
 mod render;
 mod request;
@@ -28,12 +32,14 @@ mod suppress;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Bin, Cell, Value};
+pub use answer::{Answer, Bin, Cell, Difference, Value};
+pub use asked::{Asked, questions};
 pub use dimension::Dimension;
 pub use engine::{Engine, EngineSettings};
 pub use error::{MetricsError, QueryError, ThresholdError};
 pub use gate::{K_INSIDE, TOP1_PERCENT, TOP2_PERCENT, Threshold};
 pub use metric::{Counted, Measure, Metric, metrics};
 pub use overlap::{Family, Member, Permit, Population, Predicate, Refusal, Register, Rows};
+pub use page::metrics_page;
 pub use request::{DIMENSIONS_MOST, Request};
 pub use round::STEP_PRINCIPALS;

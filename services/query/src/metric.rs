@@ -1,4 +1,6 @@
 //! The registered metrics: `metrics.toml`, checked against the contract.
+//!
+//! What does not fit is named with its line, its key and the nearest name that there is.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -6,11 +8,16 @@ use std::num::NonZeroU32;
 use imprimatur_proto::record::RecordKind;
 use imprimatur_proto::rules::FieldRule;
 use imprimatur_proto::{Category, FieldId, contract};
+use toml::Spanned;
 
 use crate::dimension::Dimension;
 use crate::error::MetricsError;
+use crate::nearest;
 
 const BUILT_IN: &str = include_str!("../metrics.toml");
+
+/// Stands for all known classes in a numerator, and for these and `unknown` in a denominator.
+const ALL_CLASSES: &str = "*";
 
 /// One question that can be asked.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -61,7 +68,7 @@ pub enum Measure {
     Rate {
         /// Classes that count.
         numerator: Vec<u32>,
-        /// Classes that are looked at; the others and unknown are left out.
+        /// Classes that are looked at, 0 for `unknown`; the others are left out.
         denominator: Vec<u32>,
     },
 }
@@ -91,13 +98,22 @@ impl Metric {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
+    dimensions: RawDimensions,
     metric: Vec<RawMetric>,
+}
+
+/// By what the metrics of a table may be grouped and filtered.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDimensions {
+    print: Vec<Spanned<String>>,
+    day: Vec<Spanned<String>>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawMetric {
-    name: String,
+    name: Spanned<String>,
     title: String,
     question: String,
     table: RecordKind,
@@ -110,7 +126,6 @@ struct RawMetric {
     denominator: Option<Vec<String>>,
     rows_per_principal_and_epoch: NonZeroU32,
     estimand: String,
-    dimensions: Vec<Dimension>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -132,42 +147,86 @@ pub fn metrics() -> Result<Vec<Metric>, MetricsError> {
 
 fn read(text: &str) -> Result<Vec<Metric>, MetricsError> {
     let file: RawFile = toml::from_str(text).map_err(MetricsError::Parse)?;
+    let print = dimensions(text, RecordKind::Print, &file.dimensions.print)?;
+    let day = dimensions(text, RecordKind::Day, &file.dimensions.day)?;
     let mut names = BTreeSet::new();
+    let mut all = Vec::new();
     for raw in &file.metric {
-        if !names.insert(raw.name.as_str()) {
-            return Err(raw.wrong("name", "is taken by another metric"));
-        }
+        let dimensions = match raw.table {
+            RecordKind::Print => &print,
+            RecordKind::Day => &day,
+        };
+        let is_new = names.insert(raw.name.get_ref());
+        let checked = if is_new {
+            raw.check(dimensions)
+        } else {
+            Err(wrong("name", "is taken by another metric"))
+        };
+        all.push(checked.map_err(|Wrong { key, problem }| MetricsError::Invalid {
+            line: line(text, &raw.name),
+            metric: raw.name.get_ref().clone(),
+            key,
+            problem,
+        })?);
     }
-    file.metric.iter().map(RawMetric::check).collect()
+    Ok(all)
+}
+
+/// The line in which a text is, from 1.
+fn line(text: &str, place: &Spanned<String>) -> usize {
+    text.bytes().take(place.span().start).filter(|byte| *byte == b'\n').count() + 1
+}
+
+fn dimensions(
+    text: &str,
+    table: RecordKind,
+    names: &[Spanned<String>],
+) -> Result<Vec<Dimension>, MetricsError> {
+    let own: Vec<Dimension> = Dimension::all().into_iter().filter(|one| one.is_of(table)).collect();
+    let known = |name: &Spanned<String>| {
+        let found = own.iter().find(|one| one.name() == name.get_ref()).copied();
+        found.ok_or_else(|| MetricsError::Dimension {
+            line: line(text, name),
+            name: name.get_ref().clone(),
+            table: table.table(),
+            hint: nearest::hint(name.get_ref(), own.iter().map(|one| one.name())),
+        })
+    };
+    names.iter().map(known).collect()
+}
+
+/// What is wrong with a metric.
+struct Wrong {
+    key: &'static str,
+    problem: String,
+}
+
+fn wrong(key: &'static str, problem: impl Into<String>) -> Wrong {
+    Wrong { key, problem: problem.into() }
 }
 
 impl RawMetric {
-    fn wrong(&self, key: &'static str, problem: impl Into<String>) -> MetricsError {
-        MetricsError::Invalid { metric: self.name.clone(), key, problem: problem.into() }
-    }
-
-    fn check(&self) -> Result<Metric, MetricsError> {
+    fn check(&self, dimensions: &[Dimension]) -> Result<Metric, Wrong> {
         let plain = |letter: char| letter.is_ascii_lowercase() || letter == '_';
-        if self.name.is_empty() || !self.name.chars().all(plain) {
-            return Err(self.wrong("name", "takes lower-case letters and underscores"));
+        let name = self.name.get_ref();
+        if name.is_empty() || !name.chars().all(plain) {
+            return Err(wrong("name", "takes lower-case letters and underscores"));
         }
         let texts = [("title", &self.title), ("question", &self.question), ("unit", &self.unit)];
         for (key, text) in texts.into_iter().chain([("estimand", &self.estimand)]) {
             if text.trim().is_empty() {
-                return Err(self.wrong(key, "is empty"));
+                return Err(wrong(key, "is empty"));
             }
         }
         let field_id = contract().column(self.table, &self.field).ok_or_else(|| {
-            let problem = format!("`{}` is no column of `{}`", self.field, self.table.table());
-            self.wrong("field", problem)
+            let columns = contract().columns(self.table).into_iter();
+            let columns = columns.map(|field| contract().rule(field).column.as_str());
+            let (field, hint) = (&self.field, nearest::hint(&self.field, columns));
+            wrong("field", format!("`{field}` is no column of `{}`{hint}", self.table.table()))
         })?;
-        if let Some(stranger) = self.dimensions.iter().find(|one| !one.is_of(self.table)) {
-            let problem = format!("`{stranger}` is no dimension of `{}`", self.table.table());
-            return Err(self.wrong("dimensions", problem));
-        }
         let rule = contract().rule(field_id);
         Ok(Metric {
-            name: self.name.clone(),
+            name: name.clone(),
             title: self.title.clone(),
             question: self.question.clone(),
             table: self.table,
@@ -176,16 +235,16 @@ impl RawMetric {
             unit: self.unit.clone(),
             rows_per_principal_and_epoch: self.rows_per_principal_and_epoch,
             estimand: self.estimand.clone(),
-            dimensions: self.dimensions.clone(),
+            dimensions: dimensions.to_vec(),
             categories: rule.category.into_iter().collect(),
             field_id,
         })
     }
 
-    fn measure(&self, field: FieldId, rule: &FieldRule) -> Result<Measure, MetricsError> {
+    fn measure(&self, field: FieldId, rule: &FieldRule) -> Result<Measure, Wrong> {
         let surplus = |key, is_there: bool, only: bool| {
             if is_there && !only {
-                Err(self.wrong(key, "does not go with this measure"))
+                Err(wrong(key, "does not go with this measure"))
             } else {
                 Ok(())
             }
@@ -199,40 +258,48 @@ impl RawMetric {
             RawMeasure::Count => Ok(Measure::Count { of: self.of.unwrap_or_default() }),
             RawMeasure::Histogram => Ok(Measure::Histogram),
             RawMeasure::Mean if rule.unit.is_none() => {
-                Err(self.wrong("field", "has classes, of which there is no mean"))
+                Err(wrong("field", "has classes, of which there is no mean"))
             }
             RawMeasure::Mean => {
                 Ok(Measure::Mean { divide_by: self.divide_by.unwrap_or(NonZeroU32::MIN) })
             }
             RawMeasure::Rate => {
-                let numerator = self.classes("numerator", field, self.numerator.as_deref())?;
+                let numerator = self.classes("numerator", field, self.numerator.as_deref(), 1)?;
                 let denominator =
-                    self.classes("denominator", field, self.denominator.as_deref())?;
+                    self.classes("denominator", field, self.denominator.as_deref(), 0)?;
                 if numerator.iter().all(|class| denominator.contains(class)) {
                     Ok(Measure::Rate { numerator, denominator })
                 } else {
-                    Err(self.wrong("numerator", "holds a class that `denominator` lacks"))
+                    Err(wrong("numerator", "holds a class that `denominator` lacks"))
                 }
             }
         }
     }
 
+    /// Indices of named classes, of which `first` is the lowest that there is.
     fn classes(
         &self,
         key: &'static str,
         field: FieldId,
         names: Option<&[String]>,
-    ) -> Result<Vec<u32>, MetricsError> {
+        first: u32,
+    ) -> Result<Vec<u32>, Wrong> {
         let names = names.unwrap_or_default();
         if names.is_empty() {
-            return Err(self.wrong(key, "names no class"));
+            return Err(wrong(key, "names no class"));
         }
         let domain = contract().rule(field).domain();
+        let all: Vec<String> =
+            (first..domain).map(|index| contract().meaning(field, index)).collect();
+        if names == [ALL_CLASSES] {
+            return Ok((first..domain).collect());
+        }
         let class = |name: &String| {
-            let found = (1..domain)
-                .find(|index| contract().class_name(field, *index).as_ref() == Some(name));
-            found
-                .ok_or_else(|| self.wrong(key, format!("`{name}` is no class of `{}`", self.field)))
+            let found = (first..domain).zip(&all).find(|(_, class)| *class == name);
+            found.map(|(index, _)| index).ok_or_else(|| {
+                let hint = nearest::hint(name, all.iter().map(String::as_str));
+                wrong(key, format!("`{name}` is no class of `{}`{hint}", self.field))
+            })
         };
         names.iter().map(class).collect()
     }
@@ -254,10 +321,19 @@ mod tests {
         assert!(all.iter().all(|metric| !metric.categories.is_empty()));
     }
 
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let wrong = BUILT_IN.replacen("field = \"print_time_busy_time\"", "field = \"busy\"", 1);
+        let name = "name = \"busy_hours\"";
+        let expected = BUILT_IN.lines().position(|line| line == name).unwrap() + 1;
+        let error = read(&wrong).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("metrics.toml, line {expected}, metric")), "{error}");
+    }
+
     #[track_caller]
     fn refuses(from: &str, to: &str, expected: &str) {
         let first = BUILT_IN.split_inclusive("[[metric]]\n").collect::<Vec<_>>();
-        let text = format!("[[metric]]\n{}", first[3].replace("[[metric]]\n", ""));
+        let text = format!("{}{}", first[0], first[3].replace("[[metric]]\n", ""));
         let changed = text.replace(from, to);
         assert_ne!(changed, text);
         let error = read(&changed).unwrap_err();
@@ -268,7 +344,20 @@ mod tests {
 
     #[test]
     fn a_metric_that_does_not_fit_is_named_with_its_key() {
-        refuses("\"status_outcome\"", "\"status_mood\"", "`failure_rate`, key `field`");
+        refuses(
+            "\"status_outcome\"",
+            "\"status_outcom\"",
+            "metric `failure_rate`, key `field`: `status_outcom` is no column of `print`; \
+             did you mean `status_outcome`?",
+        );
+        refuses("name = \"failure_rate\"", "name = \"Rate\"", "`Rate`, key `name`: takes lower");
+        refuses(
+            "\"fault\", \"host",
+            "\"unknown\", \"host",
+            "key `numerator`: `unknown` is no class",
+        );
+        refuses("\"layer_height\"", "\"layer_hight\"", "did you mean `layer_height`?");
+        refuses("day = [\n", "day = [\"outcome\", ", "`outcome` is no dimension of `day`");
         refuses("[\"fault\"", "[\"stopped_by_user\"", "`denominator` lacks");
         refuses("[\"fault\"", "[\"boom\"", "key `numerator`: `boom` is no class");
         refuses("\"rate\"", "\"mean\"", "key `numerator`: does not go with");

@@ -110,8 +110,10 @@ impl Register {
         }
         let mut all: Vec<&Population> = family().collect();
         all.push(&new);
+        let parts = all.iter().flat_map(|one| one.predicate.values.keys().copied());
+        let dimensions: BTreeSet<Dimension> = parts.collect();
         let leaves_enough = |total: &&Population| {
-            Dimension::ALL.iter().all(|along| is_enough(&left(total, &all, *along), k))
+            dimensions.iter().all(|along| is_enough(&left(total, &all, *along), k))
         };
         if !all.iter().all(leaves_enough) {
             return Err(Refusal::TooLittleLeft);

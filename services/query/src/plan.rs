@@ -1,7 +1,7 @@
 //! The plan: from the files of a question to the rows that count.
 //!
 //! In this order: rows with the needed sections, enrolled principals, nobody excluded, the day's
-//! machine joined, filters, the bound on each principal's rows. What follows is in `sums`.
+//! row joined, filters, the bound on each principal's rows. What follows is in `sums`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use imprimatur_lake::{Catalogue, schema};
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
 
-use crate::dimension::{Dimension, FIRMWARES, Source};
+use crate::dimension::{Dimension, FIRMWARES};
 use crate::metric::{Measure, Metric};
 use crate::request::Question;
 use crate::sums::MICROS;
@@ -39,7 +39,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) question: &'a Question,
     /// Paths of the metric's own table; not empty.
     pub(crate) files: Vec<String>,
-    /// Paths of the day table, for the machine of prints.
+    /// Paths of the day table, for what prints are joined to.
     pub(crate) days: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ impl Plan<'_> {
         let mut rows = self.scan(metric.table, &self.files)?;
         rows = rows.filter(col(&metric.field).is_not_null())?;
         for dimension in &dimensions {
-            if let Source::Print(column) = dimension.source() {
+            if let Some(column) = dimension.column().filter(|_| !self.is_joined(*dimension)) {
                 rows = rows.filter(col(column).is_not_null())?;
             }
         }
@@ -60,14 +60,21 @@ impl Plan<'_> {
             rows = rows.filter(col("date").gt_eq(lit(ScalarValue::Date32(Some(days)))))?;
         }
         rows = self.only_counted(rows)?;
-        if dimensions.iter().any(|one| one.source() == Source::Machine) {
-            rows = self.with_machine(rows)?;
+        let joined: Vec<Dimension> =
+            dimensions.iter().copied().filter(|one| self.is_joined(*one)).collect();
+        if !joined.is_empty() && !self.days.is_empty() {
+            rows = self.with_day(rows, &joined)?;
         }
         let mut columns: Vec<Expr> =
             ["commit", "ordinal", "epoch", "subject", "principal"].map(col).to_vec();
         columns.push(cast(col(&metric.field), DataType::Int32).alias("value"));
         for (at, dimension) in dimensions.iter().enumerate() {
-            columns.push(dimension_value(*dimension).alias(dimension_column(at)));
+            let value = match joined.iter().position(|one| one == dimension) {
+                Some(_) if self.days.is_empty() => lit(0_i32),
+                Some(place) => or_unknown(col(joined_column(place)))?,
+                None => own_value(*dimension)?,
+            };
+            columns.push(value.alias(dimension_column(at)));
         }
         rows = rows.select(columns)?;
         for (at, dimension) in dimensions.iter().enumerate() {
@@ -169,31 +176,28 @@ impl Plan<'_> {
         self.context.read_batch(batch)
     }
 
-    /// Adds `model` and `firmware`, 0 where unknown. A print gets them from the day of the same
-    /// subject and date; of several rows of one day the highest numbers count.
-    fn with_machine(&self, rows: DataFrame) -> Result<DataFrame> {
-        if self.question.metric.table == RecordKind::Day {
-            let rows = rows.with_column("model", model()?)?;
-            return rows.with_column("firmware", firmware()?);
-        }
-        if self.days.is_empty() {
-            let rows = rows.with_column("model", lit(0_i32))?;
-            return rows.with_column("firmware", lit(0_i32));
-        }
+    /// Whether a row of the metric's table gets a dimension from the day's row.
+    fn is_joined(&self, dimension: Dimension) -> bool {
+        self.question.metric.table == RecordKind::Print && dimension.is_of_day()
+    }
+
+    /// Adds to prints what the day of the same subject and date tells, null where there is none; of
+    /// several rows of one day the highest index counts. Nothing of a day counts whose subject
+    /// is excluded from a category that is looked at.
+    fn with_day(&self, rows: DataFrame, joined: &[Dimension]) -> Result<DataFrame> {
         let days = self.scan(RecordKind::Day, &self.days)?;
-        let days = self.not_excluded(days, |category| category == Category::Machine)?;
-        let days = days.select(vec![
-            col("subject").alias("day_subject"),
-            col("date").alias("day_date"),
-            model()?.alias("model"),
-            firmware()?.alias("firmware"),
-        ])?;
-        let days = days.aggregate(
-            vec![col("day_subject"), col("day_date")],
-            vec![max(col("model")).alias("model"), max(col("firmware")).alias("firmware")],
-        )?;
-        let on = (["subject", "date"], ["day_subject", "day_date"]);
-        rows.join(days, JoinType::Left, &on.0, &on.1, None)
+        let looked_at = |category| joined.iter().any(|one| one.category() == Some(category));
+        let days = self.not_excluded(days, looked_at)?;
+        let mut columns = vec![col("subject").alias("day_subject"), col("date").alias("day_date")];
+        let mut highest = Vec::new();
+        for (place, dimension) in joined.iter().enumerate() {
+            let name = joined_column(place);
+            columns.push(or_unknown(own_value(*dimension)?)?.alias(&name));
+            highest.push(max(col(&name)).alias(&name));
+        }
+        let group = ["day_subject", "day_date"];
+        let days = days.select(columns)?.aggregate(group.map(col).to_vec(), highest)?;
+        rows.join(days, JoinType::Left, &["subject", "date"], &group, None)
     }
 }
 
@@ -202,19 +206,26 @@ pub(crate) fn dimension_column(at: usize) -> String {
     format!("dimension_{at}")
 }
 
-fn dimension_value(dimension: Dimension) -> Expr {
-    let known = |column: &str| {
-        let is_absent = col(column).is_null();
-        when(is_absent, lit(0_i32)).otherwise(col(column)).unwrap_or_else(|_| col(column))
-    };
+/// Name of the column of a joined dimension, by its place among them.
+fn joined_column(place: usize) -> String {
+    format!("joined_{place}")
+}
+
+/// A dimension's value of a row of its own table; null where a section of the contract is absent.
+fn own_value(dimension: Dimension) -> Result<Expr> {
     let days = || cast(col("date"), DataType::Int32);
-    match (dimension, dimension.source()) {
-        (_, Source::Print(column)) => cast(col(column), DataType::Int32),
-        (Dimension::Model, _) => known("model"),
-        (Dimension::Firmware, _) => known("firmware"),
-        (Dimension::Week, _) => (days() + lit(3_i32)) / lit(7_i32),
-        _ => days(),
+    match (dimension, dimension.column()) {
+        (_, Some(column)) => Ok(cast(col(column), DataType::Int32)),
+        (Dimension::Model, _) => model(),
+        (Dimension::Firmware, _) => firmware(),
+        (Dimension::Week, _) => Ok((days() + lit(3_i32)) / lit(7_i32)),
+        _ => Ok(days()),
     }
+}
+
+/// A value, 0 where it is null.
+fn or_unknown(value: Expr) -> Result<Expr> {
+    when(value.clone().is_null(), lit(0_i32)).otherwise(value)
 }
 
 /// Model of a day's row; 0 where unknown.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::answer::{Answer, Bin, Cell, Value};
+use crate::answer::{Answer, Bin, Cell, Difference, Value};
 
 /// Eight heights of a sparkline.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -103,8 +103,21 @@ impl fmt::Display for Answer {
             writeln!(f)?;
             write_bins(f, bins)?;
         }
+        if let Some(difference) = &self.difference {
+            let is_rate = self.cells.iter().all(|cell| matches!(cell.value, Value::Rate { .. }));
+            write_difference(f, difference, is_rate)?;
+        }
         writeln!(f, "\n{}\n{}", self.estimand, self.privacy)
     }
+}
+
+/// One line for how two groups differ; shares in percent points.
+fn write_difference(f: &mut fmt::Formatter<'_>, one: &Difference, is_rate: bool) -> fmt::Result {
+    let (times, unit) = if is_rate { (100.0, " points") } else { (1.0, "") };
+    let [difference, low, high] = [one.difference, one.low, one.high].map(|end| end * times);
+    let (from, to) = (&one.from, &one.to);
+    let ends = format!("{low:.2} to {high:.2}{unit}");
+    writeln!(f, "\n{to} less {from}: {difference:+.2}{unit} ({ends}, 95 %)")
 }
 
 /// One line for a value.

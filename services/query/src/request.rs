@@ -8,6 +8,7 @@ use imprimatur_runtime::UtcDate;
 use crate::dimension::{Dimension, names};
 use crate::error::QueryError;
 use crate::metric::Metric;
+use crate::nearest;
 
 /// Most dimensions to group by: each one more doubles the margins, and three make small groups.
 pub const DIMENSIONS_MOST: usize = 3;
@@ -65,7 +66,11 @@ impl Request {
     pub(crate) fn check(&self, metrics: &[Metric]) -> Result<Question, QueryError> {
         let metric = metrics.iter().find(|metric| metric.name == self.metric).ok_or_else(|| {
             let allowed: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
-            QueryError::UnknownMetric { name: self.metric.clone(), allowed: allowed.join(", ") }
+            QueryError::UnknownMetric {
+                name: self.metric.clone(),
+                hint: nearest::hint(&self.metric, allowed.iter().copied()),
+                allowed: allowed.join(", "),
+            }
         })?;
         let allow = |dimension: Dimension| {
             if metric.dimensions.contains(&dimension) {

@@ -6,6 +6,7 @@ use imprimatur_lake::Catalogue;
 use imprimatur_proto::contract;
 
 use crate::answer::{Answer, Bin, Cell, Value};
+use crate::difference;
 use crate::error::QueryError;
 use crate::estimate::{self, Estimate, Sums};
 use crate::gate::{self, By, Rule, Stat, TOP1_PERCENT, TOP2_PERCENT, Threshold};
@@ -44,6 +45,7 @@ pub(crate) fn answer(
         return Err(QueryError::BelowThreshold { k: k.get(), suppressed: suppressed.max(1) });
     }
     Ok(Answer {
+        difference: difference::of(&question.by, &cells),
         metric: metric.name.clone(),
         title: metric.title.clone(),
         unit: metric.unit.clone(),

@@ -1,5 +1,7 @@
 //! Questions to small lakes: who counts, what is withheld, what is refused, what an answer shows.
 
+mod questions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -284,11 +286,13 @@ async fn what_cannot_be_asked_is_told_what_can() {
     let ask = |metric: &str, by| Request { metric: metric.to_owned(), by, ..Request::default() };
     let unknown = error(engine.answer(&ask("subjects", vec![])).await);
     assert!(unknown.contains("`subjects`") && unknown.contains("failure_rate"), "{unknown}");
-    let denied = error(engine.answer(&ask("busy_hours", vec![Dimension::Outcome])).await);
-    assert!(denied.contains("it allows model, firmware, week, date"), "{denied}");
+    let denied = error(engine.answer(&ask("busy_hours", vec!["outcome".parse().unwrap()])).await);
+    assert!(denied.contains("it allows model, firmware, machine_source"), "{denied}");
     let parse = |by, filters, since| Request::parse("outcome", by, filters, since).unwrap_err();
     assert!(
-        parse(Some("serial"), None, None).to_string().contains("dimensions are material_family")
+        parse(Some("serial"), None, None)
+            .to_string()
+            .contains("the dimensions are print_time_completed_duration")
     );
     assert!(parse(None, Some("outcome"), None).to_string().contains("DIMENSION=VALUE"));
     assert!(matches!(parse(None, None, Some("soon")), QueryError::Since(_)));

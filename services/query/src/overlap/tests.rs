@@ -62,7 +62,8 @@ impl Asked {
             let row = digest([u64::try_from(at).unwrap(), 7]);
             *rows = Rows(rows.0.wrapping_add(row));
         }
-        let materials = self.materials.clone().map(|values| (Dimension::MaterialFamily, values));
+        let materials =
+            self.materials.clone().map(|values| ("material_family".parse().unwrap(), values));
         let models = self.models.clone().map(|values| (Dimension::Model, values));
         Population {
             family: Family { table: RecordKind::Print, field: "status_outcome".to_owned() },
