@@ -103,7 +103,7 @@ says so.";
 const TWENTY: &str = "
 ## Twenty questions of a quality engineer
 
-Each is asked in the tests of `imprimatur-query`: of a small lake with an effect put in, and of one without.
+Each is asked in the tests of `imprimatur-query`: of a small lake with an effect put in and, but for the seventh, of one without.
 
 | | question | asked as |
 | ---: | --- | --- |

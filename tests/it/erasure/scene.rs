@@ -113,11 +113,15 @@ impl Scene {
     /// Stops what writes, so that what is at rest can be read.
     pub(super) async fn rest(&mut self) {
         assert_eq!(self.host.end().await, Some(0));
+        assert_eq!(self.rig.stop_bridge().await, Some(0));
         assert_eq!(self.rig.stop_collector().await, Some(0));
     }
 
     pub(super) async fn go_on(&mut self) {
         self.rig.start_collector().await;
+        // A bridge that found no collector comes back when its wait is over, and until then a message is lost: agents
+        // send it again, and those played here do not.
+        self.rig.start_bridge().await;
         self.host.run().await;
     }
 }

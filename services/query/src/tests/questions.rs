@@ -1,4 +1,4 @@
-//! The twenty questions, each of a small lake with an effect put in, and of one without.
+//! The twenty questions, each of a small lake with an effect put in, and of one without it but for the seventh.
 
 use super::*;
 use crate::metric::{Counted, Measure};
