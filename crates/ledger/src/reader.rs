@@ -2,7 +2,7 @@
 //!
 //! It follows no rule of the book: it gives what is there, opens what has a key, and says of an entry
 //! that it cannot read that it cannot. The file is never written; a book that was not closed is repaired
-//! in memory ([`overlay`]). A book that a collector holds open is not read, for its pages change meanwhile.
+//! in memory (`overlay`). A book that a collector holds open is not read, for its pages change meanwhile.
 
 mod overlay;
 mod sealed;

@@ -56,9 +56,30 @@ pub(super) struct Plan {
     brim: u64,
     nozzle: f64,
     bed: f64,
-    wobbles: bool,
+    wobble: Wobble,
     /// Share of the plan after which a stopped print ends.
     share: f64,
+}
+
+/// How the heaters keep their set-points.
+#[derive(Clone, Copy, Debug)]
+enum Wobble {
+    No,
+    /// Off and back again, each time for less than the five minutes that make an excursion.
+    Short,
+    /// Off for the rest of the print.
+    Lasting,
+}
+
+impl Wobble {
+    /// Whether the heaters are off at a look at a print of at most so many seconds.
+    fn is_off(self, longest: f64, look: u32) -> bool {
+        match self {
+            Self::No => false,
+            Self::Short => longest < 300.0 * f64::from(LOOKS - 2) && look.is_multiple_of(2),
+            Self::Lasting => look > 2,
+        }
+    }
 }
 
 /// Values of one print inside the bins.
@@ -111,7 +132,10 @@ impl Plan {
             brim: pick(chance, &[0, 5]),
             nozzle: pick(chance, &[200.0, 215.0, 240.0]),
             bed: pick(chance, &[55.0, 60.0, 85.0]),
-            wobbles: chance.below(4) == 0,
+            wobble: pick(
+                chance,
+                &[Wobble::No, Wobble::No, Wobble::No, Wobble::Short, Wobble::Lasting],
+            ),
             share: pick(chance, &[0.2, 0.7]),
         }
     }
@@ -302,7 +326,7 @@ impl Model {
     pub(super) fn state(&mut self, plan: &Plan, exact: Exact, look: u32) -> (String, String) {
         // Cold, warmer, then at the set-point with the noise of a sensor, and off at last.
         let over = look == LOOKS;
-        let wobble = if plan.wobbles && look.is_multiple_of(2) { 6.0 } else { 0.0 };
+        let wobble = if plan.wobble.is_off(plan.seconds.1, look) { 6.0 } else { 0.0 };
         let mut heater = |target: f64| {
             let target = if over { 0.0 } else { target };
             let actual = match look {
