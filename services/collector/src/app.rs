@@ -81,26 +81,27 @@ impl Collector {
     /// # Errors
     /// [`CollectorError`] when the address is taken.
     pub async fn start(self, stop: CancellationToken) -> Result<Running, CollectorError> {
-        let wanted = self.settings.listen;
-        let listen = |source| CollectorError::Listen { address: wanted, source };
-        let listener = TcpListener::bind(wanted).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        let metrics = match self.settings.metrics {
-            Some(wanted) => {
-                let listen = |source| CollectorError::Listen { address: wanted, source };
-                Some(TcpListener::bind(wanted).await.map_err(listen)?)
-            }
-            None => None,
+        let (listener, address) = bind(self.settings.listen).await?;
+        let (scrapes, metrics) = match self.settings.metrics {
+            Some(wanted) => bind(wanted).await.map(|(scrapes, at)| (Some(scrapes), Some(at)))?,
+            None => (None, None),
         };
-        let told = metrics.as_ref().map(TcpListener::local_addr).transpose().map_err(listen)?;
         let (public_key, book) = (self.stores.signer.public(), self.stores.book.clone());
         tracing::info!(%address, "the collector listens");
-        if let Some(listener) = metrics {
+        let ended = tokio::spawn(async move {
             let Stores { book, tally, .. } = self.stores.clone();
-            tokio::spawn(metrics::serve(listener, Numbers::new(book, tally), stop.clone()));
-        }
-        let ended = tokio::spawn(self.serve(listener, stop));
-        Ok(Running { address, metrics: told, public_key, book, ended })
+            let told = scrapes.map(|scrapes| {
+                tokio::spawn(metrics::serve(scrapes, Numbers::new(book, tally), stop.clone()))
+            });
+            let ended = self.serve(listener, stop.clone()).await;
+            // Also when it failed before it stopped the rest.
+            stop.cancel();
+            match told {
+                Some(told) => ended.and(told.await.map_err(|_panicked| CollectorError::WriterGone)),
+                None => ended,
+            }
+        });
+        Ok(Running { address, metrics, public_key, book, ended })
     }
 
     async fn serve(
@@ -191,6 +192,14 @@ impl Running {
     pub async fn ended(self) -> Result<(), CollectorError> {
         self.ended.await.map_err(|_panicked| CollectorError::WriterGone)?
     }
+}
+
+/// Listens at an address; port 0 becomes a free one.
+async fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), CollectorError> {
+    let listen = |source| CollectorError::Listen { address: wanted, source };
+    let listener = TcpListener::bind(wanted).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    Ok((listener, address))
 }
 
 /// Waits for the stop, and then as long as open calls may take to end.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ impl Numbers {
     /// All numbers as text.
     ///
     /// # Errors
-    /// [`BookError`]; a registry that cannot be written is none of its own.
+    /// [`BookError`].
     pub fn text(&self) -> Result<String, BookError> {
         let mut registry = Registry::with_prefix("imprimatur_collector");
         let answers = Family::<Kind, Counter>::default();
@@ -93,7 +94,7 @@ impl Numbers {
         let (made, published) = self.book.positions()?;
         let waiting = made.saturating_sub(published);
         let gauges = [
-            ("subjects", "Enrolled subjects that were not erased", count(self.book.subjects())),
+            ("subjects", "Subjects that are known and were not erased", count(self.book.subjects())),
             ("unpublished", "Commits and events that the lake does not hold yet", waiting),
             ("log_leaves", "Leaves of the transparency log", self.book.log_size()?),
         ];
@@ -173,11 +174,15 @@ async fn answer(
     if request.method() != Method::GET {
         return Ok(say(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n".to_owned()));
     }
-    let text = tokio::task::spawn_blocking(move || numbers.text()).await;
-    let Ok(Ok(text)) = text else {
-        tracing::error!("the book did not tell its numbers for the metrics");
-        let sorry = "the numbers cannot be read; the collector's log says more\n";
-        return Ok(say(StatusCode::SERVICE_UNAVAILABLE, sorry.to_owned()));
+    let read = tokio::task::spawn_blocking(move || numbers.text()).await;
+    let text = match read.map_err(io::Error::other).and_then(|text| text.map_err(io::Error::other))
+    {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::error!(%error, "the numbers for the metrics cannot be read");
+            let sorry = "the numbers cannot be read; the collector's log says why\n";
+            return Ok(say(StatusCode::SERVICE_UNAVAILABLE, sorry.to_owned()));
+        }
     };
     let mut response = say(StatusCode::OK, text);
     response

@@ -88,11 +88,11 @@ fn variance(sums: &Sums) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Sums of principals with `(n, s)` each.
-    fn sums(all: &[(f64, f64)]) -> Sums {
+    pub(crate) fn sums(all: &[(f64, f64)]) -> Sums {
         let sum = |f: fn(f64, f64) -> f64| all.iter().map(|&(n, s)| f(n, s)).sum();
         Sums {
             n: sum(|n, _| n),

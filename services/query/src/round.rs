@@ -88,7 +88,8 @@ mod tests {
     use proptest::test_runner::TestRunner;
 
     use super::*;
-    use crate::estimate::{self as exact, Sums};
+    use crate::estimate as exact;
+    use crate::estimate::tests::sums;
 
     #[track_caller]
     fn rounds(value: f64, low: f64, high: f64, expected: (f64, f64, f64)) {
@@ -143,19 +144,6 @@ mod tests {
             prop_assert!(told_low <= low + slack && told_high >= high - slack);
             prop_assert!(told_low <= told.value + slack && told.value <= told_high + slack);
             prop_assert!((told.value - value).abs() <= ((high - low) / 4.0).max(value.abs() * FINEST));
-        }
-    }
-
-    /// Sums of principals with `(rows, value)` each.
-    fn sums(all: &[(f64, f64)]) -> Sums {
-        let sum = |of: fn(f64, f64) -> f64| all.iter().map(|&(n, s)| of(n, s)).sum();
-        Sums {
-            n: sum(|n, _| n),
-            s: sum(|_, s| s),
-            ss: sum(|_, s| s * s),
-            sn: sum(|n, s| s * n),
-            nn: sum(|n, _| n * n),
-            clusters: f64::from(u32::try_from(all.len()).unwrap()),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::pseudonym::Pepper;
 use crate::remembered::{answer_place, split};
 use crate::seal;
 use crate::subject::Held;
-use crate::tables::{JOURNAL, RECEIPTS, SUBJECTS, TOLD, VERDICTS};
+use crate::tables::{Bytes, JOURNAL, RECEIPTS, SUBJECTS, TOLD, VERDICTS};
 use crate::told::Told;
 
 /// What is held of one subject.
@@ -53,13 +53,9 @@ impl Reader {
         &self,
         keyring: &'a Keyring,
     ) -> Result<Each<'a, (u64, Opened<Subject>)>, BookError> {
-        let all = self.each(SUBJECTS, |slot, sealed| Ok((slot, sealed.to_vec())))?;
-        Ok(Box::new(all.map(|entry| {
-            let (slot, sealed) = entry?;
-            let held = open(keyring, slot, &place("subject", slot), &sealed)?;
-            let held = held.and_then(|held| serde_json::from_slice::<Held>(&held).ok());
-            Ok((slot, held.and_then(|held| Some(subject(held)))))
-        })))
+        self.by_slot((SUBJECTS, "subject"), keyring, |held| {
+            serde_json::from_slice(held).ok().map(subject)
+        })
     }
 
     /// What the dates of each slot have told: prints and day reports.
@@ -70,11 +66,21 @@ impl Reader {
         &self,
         keyring: &'a Keyring,
     ) -> Result<Each<'a, (u64, Opened<Dates>)>, BookError> {
-        let all = self.each(TOLD, |slot, sealed| Ok((slot, sealed.to_vec())))?;
-        Ok(Box::new(all.map(|entry| {
+        self.by_slot((TOLD, "told"), keyring, |told| Told::read(told).map(|told| told.0))
+    }
+
+    /// The entries of a table by slot, sealed under the table's word for their place.
+    fn by_slot<'a, T: 'a>(
+        &self,
+        (table, word): (Bytes<u64>, &'static str),
+        keyring: &'a Keyring,
+        read: impl Fn(&[u8]) -> Option<T> + 'a,
+    ) -> Result<Each<'a, (u64, Opened<T>)>, BookError> {
+        let all = self.each(table, |slot, sealed| Ok((slot, sealed.to_vec())))?;
+        Ok(Box::new(all.map(move |entry| {
             let (slot, sealed) = entry?;
-            let told = open(keyring, slot, &place("told", slot), &sealed)?;
-            Ok((slot, told.and_then(|told| Told::read(&told).map(|told| told.0))))
+            let bytes = open(keyring, slot, &place(word, slot), &sealed)?;
+            Ok((slot, bytes.and_then(|bytes| read(&bytes))))
         })))
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// 2^61 - 1. Coefficients are 1 and -1, so what is determined here is determined by fractions too.
+/// 2^61 - 1. Coefficients are 1 and -1: what fractions determine is determined here, too, unless this prime divides a
+/// determinant of them, as chance has it once in 10^18.
 const PRIME: u64 = (1 << 61) - 1;
 
 /// How an unknown enters a sum.
