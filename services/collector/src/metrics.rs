@@ -94,7 +94,11 @@ impl Numbers {
         let (made, published) = self.book.positions()?;
         let waiting = made.saturating_sub(published);
         let gauges = [
-            ("subjects", "Subjects that are known and were not erased", count(self.book.subjects())),
+            (
+                "subjects",
+                "Subjects that are known and were not erased",
+                count(self.book.subjects()),
+            ),
             ("unpublished", "Commits and events that the lake does not hold yet", waiting),
             ("log_leaves", "Leaves of the transparency log", self.book.log_size()?),
         ];
