@@ -213,10 +213,10 @@ pub struct Query {
     /// Group by these dimensions; of two groups of one dimension the difference is told, too.
     #[arg(long, value_name = "DIM,..")]
     pub by: Option<String>,
-    /// Only these values.
+    /// Only groups with these values: one of a dimension, or several of one that is grouped by.
     #[arg(long = "where", value_name = "DIM=VALUE,..")]
     pub filter: Option<String>,
-    /// Only rows of this UTC date and later.
+    /// Only rows of this UTC date and later, the first of a month.
     #[arg(long, value_name = "DATE")]
     pub since: Option<String>,
     /// The collector's folder.

@@ -106,6 +106,8 @@ fn query_exit(error: &QueryError) -> u8 {
         | QueryError::DimensionNotAllowed { .. }
         | QueryError::UnknownValue { .. }
         | QueryError::NotAFilter { .. }
+        | QueryError::SeveralValues { .. }
+        | QueryError::SinceMidMonth { .. }
         | QueryError::Since(_) => 2,
         QueryError::Metrics(_) => 64,
         _ => 69,

@@ -8,14 +8,17 @@
 //! make it no narrower.
 
 use crate::answer::{Cell, Difference, Value};
-use crate::dimension::Dimension;
+use crate::dimension::{Dimension, NOT_SHARED_LABEL};
 
 /// The second told group less the first; `None` unless the question has one dimension, two groups
-/// are told, and both have a mean or a share with an interval.
+/// are told beside those who do not share it, and both have a mean or a share with an interval.
 pub(crate) fn of(by: &[Dimension], cells: &[Cell]) -> Option<Difference> {
-    let ([dimension], [from, to]) = (by, cells) else { return None };
-    let (a, b) = (told(&from.value)?, told(&to.value)?);
+    let [dimension] = by else { return None };
     let label = |cell: &Cell| cell.dimensions.get(dimension).cloned();
+    let is_shared = |cell: &&Cell| label(cell).is_none_or(|label| label != NOT_SHARED_LABEL);
+    let shared: Vec<&Cell> = cells.iter().filter(is_shared).collect();
+    let [from, to] = shared.as_slice() else { return None };
+    let (a, b) = (told(&from.value)?, told(&to.value)?);
     let difference = b.value - a.value;
     Some(Difference {
         from: label(from)?,

@@ -17,6 +17,12 @@ use crate::nearest;
 /// Firmware numbers of one model, the unknown one included: `model * 64 + firmware` names both.
 pub(crate) const FIRMWARES: i32 = 64;
 
+/// The value of rows whose owner does not share the dimension's section, or does so no longer.
+pub(crate) const NOT_SHARED: i32 = -1;
+
+/// How [`NOT_SHARED`] is written.
+pub(crate) const NOT_SHARED_LABEL: &str = "not_shared";
+
 /// Shorter names of columns, for people.
 const SHORT: [(&str, &str); 2] =
     [("outcome", "status_outcome"), ("layer_height", "settings_layer_height")];
@@ -27,10 +33,10 @@ const MACHINE: [&str; 3] = ["machine_model", "machine_firmware", "machine_firmwa
 /// A property by which rows are grouped or filtered. All but these few are columns of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {
-    /// A column of the print's row; rows without its section are left out.
+    /// A column of the print's row; `not_shared` without its section.
     Print(FieldId),
-    /// A column of the day's row. Days without its section are left out; a print has the value of
-    /// the same printer and day, `unknown` where no day tells it.
+    /// A column of the day's row; `not_shared` without its section. A print has the value of the
+    /// same printer and day, `unknown` where no day tells it.
     Day(FieldId),
     /// Catalogue number of the model, of the same printer and day; `unknown` without a day's row.
     Model,
@@ -105,6 +111,7 @@ impl Dimension {
             u32::try_from(days).map_or_else(|_| unknown(), |day| UtcDate(day).to_string())
         };
         match self {
+            _ if value == NOT_SHARED => NOT_SHARED_LABEL.to_owned(),
             Self::Print(field) | Self::Day(field) => {
                 let is_number = contract().rule(field).unit == Some(Unit::Catalogue);
                 let index = u32::try_from(value).unwrap_or(0);
@@ -134,6 +141,7 @@ impl Dimension {
         let number =
             |text: &str, below: i32| text.parse().ok().filter(|number| (1..below).contains(number));
         match self {
+            _ if text == NOT_SHARED_LABEL => Ok(NOT_SHARED),
             Self::Print(field) | Self::Day(field) => {
                 let domain = contract().rule(field).domain();
                 let all = || (0..domain).filter_map(|index| i32::try_from(index).ok());
@@ -211,6 +219,7 @@ mod tests {
         same(of("slicing_slicer"), "31");
         same(of("outcome"), "host_lost");
         same(of("outcome"), "unknown");
+        same(of("outcome"), "not_shared");
         same(of("layer_height"), "very_coarse");
         same(Dimension::Model, "255");
         same(Dimension::Firmware, "255.63");

@@ -134,7 +134,7 @@ impl Engine {
         if files.is_empty() || catalogue.enrolled.is_empty() {
             return Ok(Groups::new());
         }
-        let joins = question.dimensions().iter().any(|one| one.is_of_day());
+        let joins = question.dimensions.iter().any(|one| one.is_of_day());
         let days = if joins && metric.table == RecordKind::Print {
             self.files.of(catalogue, question, RecordKind::Day).await?
         } else {

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use imprimatur_lake::{CatalogueError, ReadError};
+use imprimatur_runtime::UtcDate;
 use imprimatur_runtime::clock::NotADate;
 
 use crate::dimension::Dimension;
@@ -110,6 +111,22 @@ pub enum QueryError {
     /// The date since when to count is none. Usage error: exit with 2.
     #[error("`--since` takes a date")]
     Since(#[source] NotADate),
+    /// The first day is not the first of a month. Usage error: exit with 2.
+    #[error(
+        "`{since}` is not the first day of a month, as a first day has to be: months are what each group is held to"
+    )]
+    SinceMidMonth {
+        /// What was asked.
+        since: UtcDate,
+    },
+    /// Several values of a dimension that is not grouped by. Usage error: exit with 2.
+    #[error(
+        "a filter takes one value of `{dimension}`, or group by `{dimension}` to have several beside each other"
+    )]
+    SeveralValues {
+        /// The dimension.
+        dimension: Dimension,
+    },
     /// No group may be told. The answer is no: exit with 1. Fewer dimensions, wider filters or
     /// another start date may help.
     #[error(

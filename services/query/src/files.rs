@@ -7,7 +7,6 @@ use imprimatur_consent::Digest;
 use imprimatur_lake::{Catalogue, FileEntry, Lake};
 use imprimatur_proto::record::RecordKind;
 
-use crate::dimension::Dimension;
 use crate::error::QueryError;
 use crate::request::Question;
 
@@ -36,7 +35,9 @@ impl Files {
         table: RecordKind,
     ) -> Result<Vec<String>, QueryError> {
         let mut chosen: Vec<FileEntry> = catalogue.files.clone();
-        chosen.retain(|entry| entry.table == table && needs(question, entry));
+        chosen.retain(|entry| {
+            entry.table == table && question.since.is_none_or(|since| entry.date >= since)
+        });
         let paths = chosen.iter().map(|entry| entry.path.clone()).collect();
         let files = self.clone();
         let checked = tokio::task::spawn_blocking(move || {
@@ -61,15 +62,4 @@ impl Files {
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeSet<(String, Digest)>> {
         self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether rows of a file's date can be in the answer.
-fn needs(question: &Question, entry: &FileEntry) -> bool {
-    let day = i32::try_from(entry.date.0).unwrap_or(i32::MAX);
-    let within = |dimension, value: i32| {
-        question.filters.get(&dimension).is_none_or(|values| values.contains(&value))
-    };
-    question.since.is_none_or(|since| entry.date >= since)
-        && within(Dimension::Date, day)
-        && within(Dimension::Week, day.saturating_add(3) / 7)
 }

@@ -2,7 +2,7 @@
 //!
 //! What does not fit is named with its line, its key and the nearest name that there is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use imprimatur_proto::record::RecordKind;
@@ -11,7 +11,7 @@ use imprimatur_proto::{Category, FieldId, contract};
 use toml::Spanned;
 
 use crate::dimension::Dimension;
-use crate::error::MetricsError;
+use crate::error::{MetricsError, QueryError};
 use crate::nearest;
 
 const BUILT_IN: &str = include_str!("../metrics.toml");
@@ -36,6 +36,8 @@ pub struct Metric {
     pub field: String,
     /// Unit of the number, or what is counted.
     pub unit: String,
+    /// Only rows with one of these values in each of these columns of their own.
+    pub only: BTreeMap<Dimension, BTreeSet<i32>>,
     /// Each principal contributes at most this many rows in an epoch.
     pub rows_per_principal_and_epoch: NonZeroU32,
     /// What the number estimates.
@@ -124,6 +126,8 @@ struct RawMetric {
     divide_by: Option<NonZeroU32>,
     numerator: Option<Vec<String>>,
     denominator: Option<Vec<String>>,
+    #[serde(default)]
+    only: Vec<String>,
     rows_per_principal_and_epoch: NonZeroU32,
     estimand: String,
 }
@@ -225,6 +229,8 @@ impl RawMetric {
             wrong("field", format!("`{field}` is no column of `{}`{hint}", self.table.table()))
         })?;
         let rule = contract().rule(field_id);
+        let only = self.only()?;
+        let looked_at = only.keys().filter_map(|dimension| dimension.category());
         Ok(Metric {
             name: name.clone(),
             title: self.title.clone(),
@@ -236,9 +242,32 @@ impl RawMetric {
             rows_per_principal_and_epoch: self.rows_per_principal_and_epoch,
             estimand: self.estimand.clone(),
             dimensions: dimensions.to_vec(),
-            categories: rule.category.into_iter().collect(),
+            categories: rule.category.into_iter().chain(looked_at).collect(),
+            only,
             field_id,
         })
+    }
+
+    /// The values of `only`, each written as `column=value`.
+    fn only(&self) -> Result<BTreeMap<Dimension, BTreeSet<i32>>, Wrong> {
+        let mut only: BTreeMap<Dimension, BTreeSet<i32>> = BTreeMap::new();
+        for text in &self.only {
+            let said = |error: QueryError| wrong("only", error.to_string());
+            let (name, value) =
+                text.split_once('=').ok_or_else(|| wrong("only", "takes `column=value`"))?;
+            let dimension: Dimension = name.parse().map_err(said)?;
+            let is_own = match dimension {
+                Dimension::Print(_) => self.table == RecordKind::Print,
+                Dimension::Day(_) => self.table == RecordKind::Day,
+                _ => false,
+            };
+            if !is_own {
+                return Err(wrong("only", format!("`{name}` is no column of this table's own")));
+            }
+            let value = dimension.value(value).map_err(said)?;
+            only.entry(dimension).or_default().insert(value);
+        }
+        Ok(only)
     }
 
     fn measure(&self, field: FieldId, rule: &FieldRule) -> Result<Measure, Wrong> {

@@ -11,8 +11,9 @@ use crate::request::DIMENSIONS_MOST;
 
 /// The page, in Markdown: every metric, and by what it may be grouped and filtered.
 pub fn metrics_page(metrics: &[Metric], questions: &[Asked]) -> String {
-    let mut page =
-        format!("{HEAD}\nA question takes at most {DIMENSIONS_MOST} dimensions. {RULES}\n");
+    let mut page = format!(
+        "{HEAD}\nA question takes at most {DIMENSIONS_MOST} dimensions, those of filters included. {RULES}\n"
+    );
     for table in RecordKind::ALL {
         let own: Vec<&Metric> = metrics.iter().filter(|metric| metric.table == table).collect();
         section(&mut page, table, &own);
@@ -75,7 +76,7 @@ fn measure(metric: &Metric) -> String {
         let names = classes.iter().map(|class| contract().meaning(metric.field_id, *class));
         names.collect::<Vec<_>>().join(", ")
     };
-    match &metric.measure {
+    let measured = match &metric.measure {
         Measure::Count { of: Counted::Rows } => format!("count of rows with `{field}`"),
         Measure::Count { of: Counted::Printers } => format!("count of printers with `{field}`"),
         Measure::Histogram => format!("histogram of `{field}`"),
@@ -84,7 +85,12 @@ fn measure(metric: &Metric) -> String {
             let all = if denominator.contains(&0) { "all".to_owned() } else { of(denominator) };
             format!("rate of `{field}`: {} of {all}", of(numerator))
         }
-    }
+    };
+    let only = metric.only.iter().map(|(dimension, values)| {
+        let values: Vec<String> = values.iter().map(|value| dimension.label(*value)).collect();
+        format!("; only `{dimension}` {}", values.join(" or "))
+    });
+    only.fold(measured, |all, one| all + &one)
 }
 
 const HEAD: &str = "# Catalogue of metrics
@@ -92,8 +98,11 @@ const HEAD: &str = "# Catalogue of metrics
 All that can be asked: `imprimatur metrics --page` writes this page, and a test holds it true. A question is
 `imprimatur query METRIC --by DIM,.. --where DIM=VALUE,.. --since DATE`. What protects the people behind an answer is
 the same for each metric and dimension, see [answers.md](answers.md); each value of the contract is in
-[dictionary.md](dictionary.md). No metric estimates what was not told: rows without the section of the field, and of
-a dimension of the row's own, are left out; a print without a day's row is `unknown` in the day's dimensions.
+[dictionary.md](dictionary.md). No metric estimates what was not told: rows without the section of the field are left out;
+who does not share a dimension's section is the group `not_shared` of it, so that the groups of a question are all of
+its total; a print without a day's row is `unknown` in the day's dimensions. A filter selects groups of the table
+that has its dimension, too, and takes several values only of a dimension that is grouped by; `--since` takes the
+first day of a month.
 ";
 
 const RULES: &str = "The bound is the weight of one principal, person or organisation. Telling a failure rate of 4 % from one of

@@ -1,7 +1,10 @@
 //! The plan: from the files of a question to the rows that count.
 //!
-//! In this order: rows with the needed sections, enrolled principals, nobody excluded, the day's
-//! row joined, filters, the bound on each principal's rows. What follows is in `sums`.
+//! In this order: rows with the metric's section, enrolled principals, nobody excluded, the day's
+//! row joined, dimensions, the bound on each principal's rows. What follows is in `sums`.
+//!
+//! A dimension takes no row away: who does not share its section is in a group of their own. So the
+//! groups of a table are all of its total, whatever it is grouped by.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +27,7 @@ use imprimatur_lake::{Catalogue, schema};
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
 
-use crate::dimension::{Dimension, FIRMWARES};
+use crate::dimension::{Dimension, FIRMWARES, NOT_SHARED};
 use crate::metric::{Measure, Metric};
 use crate::request::Question;
 use crate::sums::MICROS;
@@ -47,13 +50,12 @@ impl Plan<'_> {
     /// The rows that are looked at, before the bound: `commit`, `ordinal`, `epoch`, `subject`, `principal`, `value` and one column a dimension.
     pub(crate) fn rows(&self) -> Result<DataFrame> {
         let metric = &self.question.metric;
-        let dimensions = self.question.dimensions();
+        let dimensions = &self.question.dimensions;
         let mut rows = self.scan(metric.table, &self.files)?;
         rows = rows.filter(col(&metric.field).is_not_null())?;
-        for dimension in &dimensions {
-            if let Some(column) = dimension.column().filter(|_| !self.is_joined(*dimension)) {
-                rows = rows.filter(col(column).is_not_null())?;
-            }
+        for (dimension, values) in &metric.only {
+            let values = values.iter().map(|value| lit(*value)).collect();
+            rows = rows.filter(own_value(*dimension)?.in_list(values, false))?;
         }
         if let Some(since) = self.question.since {
             let days = i32::try_from(since.0).unwrap_or(i32::MAX);
@@ -71,18 +73,23 @@ impl Plan<'_> {
         for (at, dimension) in dimensions.iter().enumerate() {
             let value = match joined.iter().position(|one| one == dimension) {
                 Some(_) if self.days.is_empty() => lit(0_i32),
-                Some(place) => or_unknown(col(joined_column(place)))?,
-                None => own_value(*dimension)?,
+                Some(place) => or_else(col(joined_column(place)), 0)?,
+                None => {
+                    let value = or_else(own_value(*dimension)?, NOT_SHARED)?;
+                    match self.excluded(&at.to_string(), |one| dimension.category() == Some(one))? {
+                        Some(excluded) => {
+                            let name = format!("excluded_{at}");
+                            rows =
+                                beside_excluded(rows, excluded, JoinType::Left, &at.to_string())?;
+                            when(col(&name).is_not_null(), lit(NOT_SHARED)).otherwise(value)?
+                        }
+                        None => value,
+                    }
+                }
             };
             columns.push(value.alias(dimension_column(at)));
         }
         rows = rows.select(columns)?;
-        for (at, dimension) in dimensions.iter().enumerate() {
-            if let Some(values) = self.question.filters.get(dimension) {
-                let values = values.iter().map(|value| lit(*value)).collect();
-                rows = rows.filter(col(dimension_column(at)).in_list(values, false))?;
-            }
-        }
         if let Some(known) = known(&metric.measure) {
             rows = rows.filter(known)?;
         }
@@ -133,11 +140,11 @@ impl Plan<'_> {
     }
 
     /// Only rows of enrolled principals, and none of a subject that is excluded from a category
-    /// that the question uses.
+    /// that the metric uses.
     fn only_counted(&self, rows: DataFrame) -> Result<DataFrame> {
         let enrolled = self.pseudonyms("enrolled", self.catalogue.enrolled.iter().copied())?;
         let rows = rows.join(enrolled, JoinType::LeftSemi, &["principal"], &["enrolled"], None)?;
-        self.not_excluded(rows, |category| self.question.uses(category))
+        self.not_excluded(rows, |category| self.question.metric.categories.contains(&category))
     }
 
     /// No rows that were committed before a category that is looked at was withdrawn.
@@ -146,25 +153,39 @@ impl Plan<'_> {
         rows: DataFrame,
         looked_at: impl Fn(Category) -> bool,
     ) -> Result<DataFrame> {
+        match self.excluded("all", looked_at)? {
+            Some(excluded) => beside_excluded(rows, excluded, JoinType::LeftAnti, "all"),
+            None => Ok(rows),
+        }
+    }
+
+    /// The subjects that withdrew a category that is looked at, as `excluded_NAME`, and the last commit
+    /// for which that holds, as `up_to_NAME`; `None` when nobody did.
+    fn excluded(
+        &self,
+        name: &str,
+        looked_at: impl Fn(Category) -> bool,
+    ) -> Result<Option<DataFrame>> {
         let mut up_to: BTreeMap<Pseudonym, u64> = BTreeMap::new();
         for one in self.catalogue.excluded.iter().filter(|one| looked_at(one.category)) {
             let latest = up_to.entry(one.subject).or_default();
             *latest = one.up_to.max(*latest);
+        }
+        if up_to.is_empty() {
+            return Ok(None);
         }
         let subjects = FixedSizeBinaryArray::try_from_sparse_iter_with_size(
             up_to.keys().map(|subject| Some(subject.0)),
             16,
         )?;
         let fields = vec![
-            Field::new("excluded", DataType::FixedSizeBinary(16), true),
-            Field::new("up_to", DataType::UInt64, true),
+            Field::new(format!("excluded_{name}"), DataType::FixedSizeBinary(16), true),
+            Field::new(format!("up_to_{name}"), DataType::UInt64, true),
         ];
         let columns: Vec<ArrayRef> =
             vec![Arc::new(subjects), Arc::new(UInt64Array::from_iter_values(up_to.into_values()))];
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-        let excluded = self.context.read_batch(batch)?;
-        let before = col("commit").lt_eq(col("up_to"));
-        rows.join(excluded, JoinType::LeftAnti, &["subject"], &["excluded"], Some(before))
+        self.context.read_batch(batch).map(Some)
     }
 
     fn pseudonyms(&self, name: &str, all: impl Iterator<Item = Pseudonym>) -> Result<DataFrame> {
@@ -192,7 +213,7 @@ impl Plan<'_> {
         let mut highest = Vec::new();
         for (place, dimension) in joined.iter().enumerate() {
             let name = joined_column(place);
-            columns.push(or_unknown(own_value(*dimension)?)?.alias(&name));
+            columns.push(or_else(own_value(*dimension)?, 0)?.alias(&name));
             highest.push(max(col(&name)).alias(&name));
         }
         let group = ["day_subject", "day_date"];
@@ -223,9 +244,20 @@ fn own_value(dimension: Dimension) -> Result<Expr> {
     }
 }
 
-/// A value, 0 where it is null.
-fn or_unknown(value: Expr) -> Result<Expr> {
-    when(value.clone().is_null(), lit(0_i32)).otherwise(value)
+/// Rows beside [`Plan::excluded`] of the same name.
+fn beside_excluded(
+    rows: DataFrame,
+    excluded: DataFrame,
+    kind: JoinType,
+    name: &str,
+) -> Result<DataFrame> {
+    let before = col("commit").lt_eq(col(format!("up_to_{name}")));
+    rows.join(excluded, kind, &["subject"], &[&format!("excluded_{name}")], Some(before))
+}
+
+/// A value, another one where it is null.
+fn or_else(value: Expr, otherwise: i32) -> Result<Expr> {
+    when(value.clone().is_null(), lit(otherwise)).otherwise(value)
 }
 
 /// Model of a day's row; 0 where unknown.

@@ -1,16 +1,23 @@
 //! A question as it is asked, and its check against the registered metrics.
 
-use std::collections::BTreeMap;
+//!
+//! A filter selects groups of a table, never rows: what it names is grouped by, and the answer tells
+//! the groups with the named values. So two filters are two parts of one table, in which nothing that
+//! is withheld can be computed from what is told, and their difference tells nothing more. For the same
+//! reason a first day is the first of a month: each month of a group passes the gate by itself.
 
-use imprimatur_consent::Category;
+use std::collections::{BTreeMap, BTreeSet};
+
 use imprimatur_runtime::UtcDate;
 
-use crate::dimension::{Dimension, names};
+use crate::dimension::{Dimension, FIRMWARES, names};
 use crate::error::QueryError;
 use crate::metric::Metric;
 use crate::nearest;
+use crate::settle::Place;
 
-/// Most dimensions to group by: each one more doubles the margins, and three make small groups.
+/// Most dimensions of a table, those of filters included: each one more doubles the margins, and
+/// three make small groups.
 pub const DIMENSIONS_MOST: usize = 3;
 
 /// A question.
@@ -20,18 +27,22 @@ pub struct Request {
     pub metric: String,
     /// Dimensions to group by, in the order of the answer's columns; one named twice counts once.
     pub by: Vec<Dimension>,
-    /// Only rows with these values; several values of one dimension mean any of them.
+    /// Only groups with these values: several of a dimension that is grouped by, one of another.
     pub filters: Vec<(Dimension, String)>,
-    /// Only rows of this UTC date and later.
+    /// Only rows of this UTC date and later, the first of a month.
     pub since: Option<UtcDate>,
 }
 
-/// A question that can be answered.
+/// A question that can be answered: a table, and which of its groups are asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) metric: Metric,
+    /// Dimensions of the groups, in the order of the answer's columns.
     pub(crate) by: Vec<Dimension>,
-    pub(crate) filters: BTreeMap<Dimension, Vec<i32>>,
+    /// Dimensions of the table, `by` and those of filters, in one order however they were asked for.
+    pub(crate) dimensions: Vec<Dimension>,
+    /// Of some dimensions the values that are asked for.
+    picks: BTreeMap<Dimension, BTreeSet<i32>>,
     pub(crate) since: Option<UtcDate>,
 }
 
@@ -85,28 +96,55 @@ impl Request {
                 by.push(dimension);
             }
         }
-        if by.len() > DIMENSIONS_MOST {
-            return Err(QueryError::TooFine);
-        }
-        let mut filters: BTreeMap<Dimension, Vec<i32>> = BTreeMap::new();
+        let mut picks: BTreeMap<Dimension, BTreeSet<i32>> = BTreeMap::new();
         for (dimension, text) in &self.filters {
             let value = allow(*dimension)?.value(text)?;
-            filters.entry(*dimension).or_default().push(value);
+            picks.entry(*dimension).or_default().insert(value);
         }
-        Ok(Question { metric: metric.clone(), by, filters, since: self.since })
+        let has_firmware =
+            by.contains(&Dimension::Firmware) || picks.contains_key(&Dimension::Firmware);
+        let mut dimensions: BTreeSet<Dimension> = by.iter().copied().collect();
+        for (&dimension, values) in &picks {
+            // A firmware is one of a model.
+            if dimension == Dimension::Model && has_firmware {
+                continue;
+            }
+            if dimensions.insert(dimension) && values.len() > 1 {
+                return Err(QueryError::SeveralValues { dimension });
+            }
+        }
+        if dimensions.len() > DIMENSIONS_MOST {
+            return Err(QueryError::TooFine);
+        }
+        if let Some(since) = self.since.filter(|since| !is_first_of_month(*since)) {
+            return Err(QueryError::SinceMidMonth { since });
+        }
+        let dimensions = dimensions.into_iter().collect();
+        Ok(Question { metric: metric.clone(), by, dimensions, picks, since: self.since })
     }
 }
 
+fn is_first_of_month(date: UtcDate) -> bool {
+    date.0.checked_sub(1).is_none_or(|before| UtcDate(before).month() != date.month())
+}
+
 impl Question {
-    /// Every dimension that it looks at: those of the groups first, in their order.
-    pub(crate) fn dimensions(&self) -> Vec<Dimension> {
-        let others = self.filters.keys().filter(|dimension| !self.by.contains(dimension));
-        self.by.iter().chain(others).copied().collect()
+    /// A dimension's value of a group of the table; `None` of a margin.
+    pub(crate) fn value(&self, place: &Place, dimension: Dimension) -> Option<i32> {
+        let value = |dimension| {
+            let at = self.dimensions.iter().position(|one| *one == dimension)?;
+            place.get(at).copied().flatten()
+        };
+        match value(dimension) {
+            None if dimension == Dimension::Model => Some(value(Dimension::Firmware)? / FIRMWARES),
+            value => value,
+        }
     }
 
-    /// Whether it needs a category: then no row counts whose subject is excluded from it.
-    pub(crate) fn uses(&self, category: Category) -> bool {
-        self.metric.categories.contains(&category)
-            || self.dimensions().iter().any(|one| one.category() == Some(category))
+    /// Whether a group of the table is asked for.
+    pub(crate) fn asks_for(&self, place: &Place) -> bool {
+        self.picks.iter().all(|(dimension, values)| {
+            self.value(place, *dimension).is_some_and(|value| values.contains(&value))
+        })
     }
 }

@@ -7,6 +7,7 @@ use imprimatur_proto::contract;
 
 use crate::answer::{Answer, Bin, Cell, Value};
 use crate::difference;
+use crate::dimension::Dimension;
 use crate::error::QueryError;
 use crate::estimate::{self, Estimate, Sums};
 use crate::gate::{self, By, Rule, Stat, TOP1_PERCENT, TOP2_PERCENT, Threshold};
@@ -31,13 +32,18 @@ pub(crate) fn answer(
 ) -> Result<Answer, QueryError> {
     let metric = &question.metric;
     let rule = Rule { k, by: weighed_by(&metric.measure) };
-    let width = question.by.len();
+    let width = question.dimensions.len();
     let told = suppress::told(found, rule).map_err(|suppress::Unprotected| QueryError::TooFine)?;
     let is_cell = |place: &&Place| {
         let (own, bin) = place.split_at_checked(width).unwrap_or_default();
         own.iter().all(Option::is_some) && bin.iter().all(Option::is_none)
     };
-    let places: Vec<&Place> = found.keys().filter(is_cell).collect();
+    let mut places: Vec<&Place> =
+        found.keys().filter(is_cell).filter(|place| question.asks_for(place)).collect();
+    let in_columns = |place: &Place| -> Vec<Option<i32>> {
+        question.by.iter().map(|dimension| question.value(place, *dimension)).collect()
+    };
+    places.sort_by_key(|place| in_columns(place));
     let cells: Vec<Cell> =
         places.iter().filter_map(|place| cell(question, rule, (found, &told), place)).collect();
     let suppressed = places.len().saturating_sub(cells.len());
@@ -124,8 +130,10 @@ fn cell(question: &Question, rule: Rule, table: Table<'_>, place: &Place) -> Opt
             Value::Histogram { bins, withheld }
         }
     };
-    let labels = question.by.iter().zip(place.iter().flatten());
-    let dimensions = labels.map(|(one, value)| (*one, one.label(*value))).collect();
+    let label = |dimension: &Dimension| {
+        Some((*dimension, dimension.label(question.value(place, *dimension)?)))
+    };
+    let dimensions = question.by.iter().filter_map(label).collect();
     Some(Cell { dimensions, principals: count(gate::principals(epochs)), rows, value })
 }
 

@@ -32,7 +32,7 @@ const NUMBERS: usize = 10;
 
 /// Names of the columns that tell a group's place: its dimensions, and of a histogram the index.
 pub(crate) fn coordinates(question: &Question) -> Vec<String> {
-    let mut names: Vec<String> = (0..question.by.len()).map(dimension_column).collect();
+    let mut names: Vec<String> = (0..question.dimensions.len()).map(dimension_column).collect();
     if question.metric.measure == Measure::Histogram {
         names.push("value".to_owned());
     }

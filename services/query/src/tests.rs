@@ -131,7 +131,7 @@ async fn principals_that_are_not_enrolled_count_zero() {
 #[tokio::test]
 async fn an_excluded_category_leaves_its_subject_out_and_no_other_category_does() {
     let mut fleet = Fleet::new();
-    fleet.prints(25, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(45, "2026-11-21", &[DONE, PLA]);
     let exclude = |fleet: &mut Fleet, category, up_to: &dyn Fn(u64) -> u64| {
         fleet.catalogue.excluded.clear();
         for row in &fleet.rows[20..] {
@@ -141,17 +141,35 @@ async fn an_excluded_category_leaves_its_subject_out_and_no_other_category_does(
         }
     };
     let rows = |answer: Answer| answer.cells[0].rows;
+    let pla = "material_family=pla";
     exclude(&mut fleet, Category::Material, &|_| u64::MAX);
-    assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 25);
-    assert_eq!(rows(fleet.ask("print_count", "material_family", "").await.unwrap()), 20);
-    assert_eq!(rows(fleet.ask("print_count", "", "material_family=pla").await.unwrap()), 20);
+    assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 45);
+    assert_eq!(rows(fleet.ask("print_count", "", pla).await.unwrap()), 20);
+    // Who does not share a section is a group, so that groups are all of their total.
+    let by = fleet.ask("print_count", "material_family", "").await.unwrap();
+    let material = "material_family".parse().unwrap();
+    assert_eq!([cell(&by, material, "pla").rows, cell(&by, material, "not_shared").rows], [20, 25]);
     // Granted again: what was committed after the withdrawal counts, what was before does not.
     exclude(&mut fleet, Category::Material, &|commit| commit);
-    assert_eq!(rows(fleet.ask("print_count", "material_family", "").await.unwrap()), 20);
+    assert_eq!(rows(fleet.ask("print_count", "", pla).await.unwrap()), 20);
     exclude(&mut fleet, Category::Material, &|commit| commit - 1);
-    assert_eq!(rows(fleet.ask("print_count", "material_family", "").await.unwrap()), 25);
+    assert_eq!(rows(fleet.ask("print_count", "", pla).await.unwrap()), 45);
     exclude(&mut fleet, Category::Status, &|_| u64::MAX);
     assert_eq!(rows(fleet.ask("print_count", "", "").await.unwrap()), 20);
+}
+
+/// The total less its parts would tell what the few print who do not share their material.
+#[tokio::test]
+async fn few_who_do_not_share_a_section_are_no_difference_of_two_answers() {
+    let mut fleet = Fleet::new();
+    fleet.prints(60, "2026-11-21", &[DONE, PLA]);
+    fleet.prints(40, "2026-11-21", &[DONE, PETG]);
+    fleet.print(61, "2026-11-21", &[FAULT]);
+    assert_eq!(fleet.ask("print_count", "", "").await.unwrap().cells[0].principals, 60);
+    let by = fleet.ask("print_count", "material_family", "").await.unwrap();
+    assert_eq!((by.cells.len(), by.suppressed_cells), (1, 2), "{by}");
+    is_withheld(&fleet.ask("print_count", "", "material_family=petg").await);
+    is_withheld(&fleet.ask("print_count", "", "material_family=not_shared").await);
 }
 
 #[tokio::test]
@@ -204,7 +222,9 @@ async fn one_principal_can_neither_fill_nor_flood_a_group() {
 async fn rows_without_the_section_are_left_out() {
     let mut fleet = Fleet::new();
     fleet.prints(25, "2026-11-21", &[DONE]);
-    is_withheld(&fleet.ask("print_count", "material_family", "").await);
+    let none = fleet.ask("print_count", "material_family", "").await.unwrap();
+    assert_eq!(none.cells.len(), 1);
+    assert_eq!(none.cells[0].dimensions.values().next().unwrap(), "not_shared");
     is_withheld(&fleet.ask("material_used", "", "").await);
 }
 
@@ -246,7 +266,7 @@ async fn a_print_has_the_model_of_its_day_and_unknown_without_one() {
     }
     let answer = fleet.ask("print_count", "model", "").await.unwrap();
     assert_eq!(answer.suppressed_cells, 2);
-    assert_eq!(cell(&answer, Dimension::Model, "unknown").rows, 60);
+    assert_eq!(cell(&answer, Dimension::Model, "unknown").rows, 80);
 }
 
 #[tokio::test]
@@ -298,6 +318,13 @@ async fn what_cannot_be_asked_is_told_what_can() {
     assert!(matches!(parse(None, None, Some("soon")), QueryError::Since(_)));
     let wrong = fleet.ask("outcome", "", "model=x").await;
     assert!(matches!(wrong, Err(QueryError::UnknownValue { .. })));
+    let several = fleet.ask("print_count", "", "outcome=done,outcome=fault").await;
+    assert!(matches!(several, Err(QueryError::SeveralValues { .. })), "{several:?}");
+    let filters = "outcome=done,material_family=pla,model=1,week=2026-11-16";
+    assert!(matches!(fleet.ask("print_count", "", filters).await, Err(QueryError::TooFine)));
+    let request = Request::parse("outcome", None, None, Some("2026-11-02")).unwrap();
+    let middle = engine.answer(&request).await;
+    assert!(matches!(middle, Err(QueryError::SinceMidMonth { .. })), "{middle:?}");
 }
 
 #[tokio::test]

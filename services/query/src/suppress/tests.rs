@@ -1,5 +1,7 @@
 //! What is withheld, against an attacker who knows every told group and can solve equations.
 
+mod joint;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -19,6 +21,10 @@ fn subsets(width: usize) -> impl Iterator<Item = Vec<bool>> {
 }
 
 fn stat(rows: &BTreeMap<u32, u128>) -> Stat {
+    stat_of(202_611, rows)
+}
+
+fn stat_of(epoch: u32, rows: &BTreeMap<u32, u128>) -> Stat {
     let mut sorted: Vec<u128> = rows.values().copied().collect();
     sorted.sort_unstable_by(|a, b| b.cmp(a));
     let rows = Weight {
@@ -28,7 +34,7 @@ fn stat(rows: &BTreeMap<u32, u128>) -> Stat {
     };
     let principals = u64::try_from(sorted.len()).unwrap();
     let (value, squares) = (Weight::default(), Squares::default());
-    Stat { epoch: 202_611, principals, rows, value, squares }
+    Stat { epoch, principals, rows, value, squares }
 }
 
 /// The groups and margins of rows, each with its principals.

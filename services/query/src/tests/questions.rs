@@ -74,7 +74,7 @@ const FAULTY: Told = ("faults_recent", 3);
 
 /// All but the seventh, which has no two groups.
 const PLANTED: [Planted; 20] = [
-    by_day(1, "first_layer_stop_rate", STOPS, &[PETG], FIRMWARES),
+    by_day(1, "first_layer_failure_rate", STOPS, &[PETG], FIRMWARES),
     by_day(2, "failure_rate", FAILS, &[], MODELS),
     by_day(
         3,
@@ -155,7 +155,7 @@ const PLANTED: [Planted; 20] = [
     ),
     by_print(
         16,
-        "first_layer_stop_rate",
+        "first_layer_failure_rate",
         STOPS,
         [&[("settings_adhesion_aid", 1)], &[("settings_adhesion_aid", 2)]],
     ),
@@ -174,7 +174,7 @@ const PLANTED: [Planted; 20] = [
     ),
     by_day(
         19,
-        "failure_rate",
+        "failure_rate_after_faults",
         FAILS,
         &[FAULTY],
         [&[("experience_satisfaction", 1)], &[("experience_replaced_part", 1)]],
