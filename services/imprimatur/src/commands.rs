@@ -12,7 +12,7 @@ mod subject;
 use imprimatur_collector::control::{Ask, Told};
 use imprimatur_collector::operator::TOKENS_MAX;
 use imprimatur_proto::record::RecordKind;
-use imprimatur_query::{Engine, EngineSettings, Request};
+use imprimatur_query::{EDITION_LENGTH, Engine, EngineSettings, Request};
 
 use self::ask::{ask, unexpected};
 use crate::cli::{Command, Compliance, Enrol, Metrics, Query};
@@ -71,7 +71,8 @@ async fn query(args: &Query) -> Result<(), CommandError> {
         args.filter.as_deref(),
         args.since.as_deref(),
     )?;
-    let engine = Engine::open(&args.data.join("lake"), EngineSettings::default())?;
+    let engine = Engine::open(&args.data.join("lake"), EngineSettings::default())?
+        .with_editions(&args.data.join("query"), EDITION_LENGTH)?;
     let answer = engine.answer(&request).await?;
     say::line(&match (args.json, args.csv) {
         (true, _) => json(&answer),

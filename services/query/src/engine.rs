@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::asked::questions;
+use crate::edition::{Edition, Editions};
 use crate::error::QueryError;
 use crate::files::Files;
 use crate::gate::Threshold;
@@ -53,6 +55,16 @@ pub struct Engine {
     metrics: Arc<Vec<Metric>>,
     files: Files,
     runtime: Arc<RuntimeEnv>,
+    editions: Option<Editions>,
+}
+
+/// A published state, as far as it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    catalogue: Catalogue,
+    edition: Edition,
+    /// Whether no answer has been given of this edition.
+    is_new: bool,
 }
 
 impl Engine {
@@ -66,7 +78,16 @@ impl Engine {
         let runtime = runtime(&lake, settings).map_err(|error| QueryError::Engine(error.into()))?;
         let (metrics, files) = (Arc::new(metrics()?), Files::new(lake));
         questions(&metrics)?;
-        Ok(Self { settings, metrics, files, runtime })
+        Ok(Self { settings, metrics, files, runtime, editions: None })
+    }
+
+    /// Answers from editions that are kept in a folder; without them each answer is about all that
+    /// is published when it is asked for.
+    ///
+    /// # Errors
+    /// [`QueryError::Edition`] when the folder cannot be made.
+    pub fn with_editions(self, folder: &Path, length: Duration) -> Result<Self, QueryError> {
+        Ok(Self { editions: Some(Editions::open(folder, length)?), ..self })
     }
 
     /// The registered metrics.
@@ -74,52 +95,70 @@ impl Engine {
         &self.metrics
     }
 
-    /// Answers one question from the catalogue that is published now.
+    /// Answers one question from what is published, or was when the edition began.
     ///
     /// # Errors
     /// [`QueryError::BelowThreshold`] when the answer is no; otherwise what is wrong with the
     /// question, the catalogue, a file or the engine.
     pub async fn answer(&self, request: &Request) -> Result<Answer, QueryError> {
         let question = Arc::new(request.check(&self.metrics)?);
-        let mut catalogue = Arc::new(self.catalogue().await?);
+        let mut state = Arc::new(self.state().await?);
         for _ in 1..TRIES {
-            let result = self.run(&question, &catalogue).await;
-            if !matches!(result, Err(QueryError::File { .. } | QueryError::Engine(_))) {
-                return result;
+            let failed = match self.run(&question, &state).await {
+                Ok(answer) if self.is_kept(&state).await? => return Ok(answer),
+                // Another process has begun the edition: its rows are those that count.
+                Ok(_) => None,
+                // A file may have been swept after a newer catalogue was published.
+                Err(error @ (QueryError::File { .. } | QueryError::Engine(_))) => Some(error),
+                Err(error) => return Err(error),
+            };
+            let newer = self.state().await?;
+            match failed {
+                Some(error) if newer == *state => return Err(error),
+                _ => state = Arc::new(newer),
             }
-            // A file may have been swept after a newer catalogue was published.
-            let newer = self.catalogue().await?;
-            if newer == *catalogue {
-                return result;
-            }
-            catalogue = Arc::new(newer);
         }
-        self.run(&question, &catalogue).await
+        let answer = self.run(&question, &state).await?;
+        if self.is_kept(&state).await? { Ok(answer) } else { Err(QueryError::Moved) }
     }
 
-    async fn catalogue(&self) -> Result<Catalogue, QueryError> {
-        let folder = self.files.lake().folder().to_owned();
-        let loaded = tokio::task::spawn_blocking(move || Catalogue::load(&folder)).await;
-        let loaded = loaded.map_err(|failed| QueryError::Engine(Box::new(failed)))?;
-        loaded.map_err(QueryError::Catalogue)
+    async fn state(&self) -> Result<State, QueryError> {
+        let (lake, editions) = (self.files.lake().folder().to_owned(), self.editions.clone());
+        blocking(move || {
+            let catalogue = Catalogue::load(&lake).map_err(QueryError::Catalogue)?;
+            let current = match &editions {
+                Some(editions) => editions.current(catalogue.published)?,
+                None => None,
+            };
+            let is_new = current.is_none() && editions.is_some();
+            let edition = current.unwrap_or_else(|| Edition::of(&catalogue));
+            Ok(State { catalogue: edition.narrowed(catalogue), edition, is_new })
+        })
+        .await
+    }
+
+    /// Begins the edition with its first answer; `false` when another one was begun meanwhile.
+    async fn is_kept(&self, state: &State) -> Result<bool, QueryError> {
+        let Some(editions) = self.editions.clone().filter(|_| state.is_new) else {
+            return Ok(true);
+        };
+        let new = state.edition.clone();
+        blocking(move || Ok(editions.begin(new.clone())? == new)).await
     }
 
     /// Runs in a task of its own, which ends with the caller and keeps a panic to itself.
     async fn run(
         &self,
         question: &Arc<Question>,
-        catalogue: &Arc<Catalogue>,
+        state: &Arc<State>,
     ) -> Result<Answer, QueryError> {
-        let (engine, question, catalogue) =
-            (self.clone(), Arc::clone(question), Arc::clone(catalogue));
+        let (engine, question, state) = (self.clone(), Arc::clone(question), Arc::clone(state));
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let found = Box::pin(engine.find(&question, &catalogue)).await?;
+            let found = Box::pin(engine.find(&question, &state)).await?;
             // Margins may take a second to look at, on a thread that may block.
             let k = engine.settings.k;
-            let settle = move || settle::answer(&question, &catalogue, k, &found);
-            let settled = tokio::task::spawn_blocking(settle).await;
-            settled.map_err(|failed| QueryError::Engine(Box::new(failed)))?
+            blocking(move || settle::answer(&question, &state.catalogue, k, &found)).await
         });
         match task.join_next().await {
             Some(Ok(result)) => result,
@@ -128,8 +167,8 @@ impl Engine {
         }
     }
 
-    async fn find(&self, question: &Question, catalogue: &Catalogue) -> Result<Groups, QueryError> {
-        let metric = &question.metric;
+    async fn find(&self, question: &Question, state: &State) -> Result<Groups, QueryError> {
+        let (metric, catalogue) = (&question.metric, &state.catalogue);
         let files = self.files.of(catalogue, question, metric.table).await?;
         if files.is_empty() || catalogue.enrolled.is_empty() {
             return Ok(Groups::new());
@@ -142,7 +181,8 @@ impl Engine {
         };
         let config = SessionConfig::new().with_collect_statistics(false);
         let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
-        let plan = Plan { context: &context, catalogue, question, files, days };
+        let cut = state.edition.cut();
+        let plan = Plan { context: &context, catalogue, cut, question, files, days };
         let rows = Box::pin(bounded(&plan)).await.map_err(|error| self.failed(error))?;
         let sums = sums::sums(rows, question).map_err(|error| self.failed(error))?;
         let batches = Box::pin(sums.collect()).await.map_err(|error| self.failed(error))?;
@@ -158,6 +198,14 @@ impl Engine {
             _ => QueryError::Engine(Box::new(error)),
         }
     }
+}
+
+/// Runs what blocks; a panic in it ends one question.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, QueryError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|failed| QueryError::Engine(Box::new(failed)))?
 }
 
 /// The rows of a plan, at most the metric's bound of each principal and epoch.

@@ -7,6 +7,7 @@ use imprimatur_runtime::UtcDate;
 use imprimatur_runtime::clock::NotADate;
 
 use crate::dimension::Dimension;
+use crate::edition::EditionError;
 use crate::gate::{K_INSIDE, TOP1_PERCENT, TOP2_PERCENT};
 use crate::request::DIMENSIONS_MOST;
 
@@ -153,6 +154,12 @@ pub enum QueryError {
     /// There is no usable catalogue. Wait for the collector to publish; exit with 69.
     #[error("cannot read what was published")]
     Catalogue(#[source] CatalogueError),
+    /// It is not known of which edition the answer would be. Exit with 69.
+    #[error("cannot tell since when answers count")]
+    Edition(#[from] EditionError),
+    /// Other processes began editions faster than this one could answer. Ask again; exit with 69.
+    #[error("what is published changed while the answer was made; ask again")]
+    Moved,
     /// A file is not what the catalogue says. Run the verifier; exit with 69.
     #[error("the lake's file `{path}` is not what was published")]
     File {

@@ -40,6 +40,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) context: &'a SessionContext,
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) question: &'a Question,
+    /// The last commit that counts.
+    pub(crate) cut: u64,
     /// Paths of the metric's own table; not empty.
     pub(crate) files: Vec<String>,
     /// Paths of the day table, for what prints are joined to.
@@ -136,7 +138,8 @@ impl Plan<'_> {
         let config = ListingTableConfig::new_with_multi_paths(urls.collect::<Result<_>>()?)
             .with_listing_options(options)
             .with_schema(schema(table));
-        self.context.read_table(Arc::new(ListingTable::try_new(config)?))
+        let rows = self.context.read_table(Arc::new(ListingTable::try_new(config)?))?;
+        rows.filter(col("commit").lt_eq(lit(self.cut)))
     }
 
     /// Only rows of enrolled principals, and none of a subject that is excluded from a category

@@ -1,5 +1,6 @@
 //! Questions to small lakes: who counts, what is withheld, what is refused, what an answer shows.
 
+mod editions;
 mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};
