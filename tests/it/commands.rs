@@ -10,13 +10,17 @@ async fn says(arguments: &[&str]) -> Answer {
 
 #[tokio::test]
 async fn every_command_shows_an_example() {
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 14] = [
         &["up"],
         &["broker"],
         &["bridge"],
         &["collector"],
         &["enrol"],
         &["query"],
+        &["query-server"],
+        &["token", "create"],
+        &["token", "list"],
+        &["token", "revoke"],
         &["metrics"],
         &["compliance", "verify"],
         &["compliance", "schema"],
@@ -50,6 +54,7 @@ async fn a_wrong_command_is_usage() {
         &["up"],
         &["up", "--once", "--data", "d"],
         &["enrol", "--data", "d", "--principals", "some"],
+        &["token", "create", "--data", "d", "--role", "root", "--name", "n", "--days", "1"],
         &["query", "print_count", "--data", "d", "--json", "--csv"],
     ] {
         let answer = says(wrong).await.exits(2);

@@ -95,8 +95,8 @@ async fn up_serves_health_and_reflection_and_stops_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let (mqtt, grpc) = (ports::loopback(ports::free().unwrap()), ports::free().unwrap());
     let grpc = ports::loopback(grpc).to_string();
-    let mut command = imprimatur(&["up", "--mqtt", &mqtt.to_string(), "--grpc", &grpc, "--data"]);
-    command.arg(folder.path().join("data"));
+    let mut command = imprimatur(&["up", "--mqtt", &mqtt.to_string(), "--grpc", &grpc]);
+    command.args(["--http", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
     let up = start("up", command, folder.path());
     said(&up, "imprimatur compliance verify", 1, SOON).await;
     let channel = Channel::from_shared(format!("http://{grpc}")).unwrap().connect().await.unwrap();
@@ -117,8 +117,8 @@ async fn an_attack_on_a_whole_server_gets_nothing_through_and_leaves_nothing_beh
     let folder = tempfile::tempdir().unwrap();
     let address = || ports::loopback(ports::free().unwrap()).to_string();
     let (mqtt, grpc, data) = (address(), address(), folder.path().join("data"));
-    let mut command = imprimatur(&["up", "--mqtt", &mqtt, "--grpc", &grpc, "--data"]);
-    command.arg(&data);
+    let mut command = imprimatur(&["up", "--mqtt", &mqtt, "--grpc", &grpc]);
+    command.args(["--http", "127.0.0.1:0", "--data"]).arg(&data);
     let up = start("up", command, folder.path());
     said(&up, "imprimatur compliance verify", 1, SOON).await;
     let target = format!("http://{grpc}");

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod door;
 mod proof;
 pub mod records;
 
@@ -31,7 +32,10 @@ impl Cli {
     pub fn start_logs(&self) {
         let format = if self.log_json { logs::Format::Json } else { logs::Format::Text };
         let fallback = match &self.command {
-            Command::Broker(_) | Command::Bridge(_) | Command::Collector(_) => "info",
+            Command::Broker(_)
+            | Command::Bridge(_)
+            | Command::Collector(_)
+            | Command::QueryServer(_) => "info",
             Command::Up(up) if !up.demo => "info",
             _ => "warn",
         };
@@ -42,7 +46,7 @@ impl Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Everything in one process, on loopback: broker, bridge, collector.
+    /// Everything in one process, on loopback: broker, bridge, collector, query service.
     #[command(after_help = "Example: imprimatur up --data /var/lib/imprimatur")]
     Up(Up),
     /// The embedded MQTT broker alone. It is trusted with nothing.
@@ -63,6 +67,12 @@ pub enum Command {
                       2026-11-01\nExit code 1: every group is below k."
     )]
     Query(Query),
+    /// The query service alone: the same questions over HTTP, for who has a token.
+    #[command(after_help = door::HELP)]
+    QueryServer(door::QueryServer),
+    /// Tokens for the query service.
+    #[command(subcommand)]
+    Token(door::Token),
     /// The registered metrics and their dimensions.
     #[command(after_help = "Example: imprimatur metrics --json")]
     Metrics(Metrics),
@@ -96,6 +106,9 @@ pub struct Up {
     /// Address of the collector's gRPC. The demo's default is a free loopback port.
     #[arg(long, value_name = "ADDRESS")]
     pub grpc: Option<SocketAddr>,
+    /// Address of the query service's HTTP; the default is 127.0.0.1:8080. The demo has none unless it is given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub http: Option<SocketAddr>,
     /// Policy to which consent is taken; the default is the shipped one, `strictest`.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,

@@ -8,6 +8,7 @@ pub mod policy;
 mod proof;
 mod schema;
 mod subject;
+mod token;
 
 use imprimatur_collector::control::{Ask, Told};
 use imprimatur_collector::operator::TOKENS_MAX;
@@ -32,6 +33,8 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Collector(args) => roles::collector(args).await,
         Command::Enrol(args) => enrol(&args).await,
         Command::Query(args) => Box::pin(query(&args)).await,
+        Command::QueryServer(args) => Box::pin(roles::query_server(args)).await,
+        Command::Token(command) => token::run(&command),
         Command::Metrics(args) => metrics(&args),
         Command::Compliance(Compliance::Verify(args)) => proof::run(&args),
         Command::Compliance(Compliance::Schema(asked)) => {

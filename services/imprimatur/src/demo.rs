@@ -43,6 +43,7 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
         data: data.clone(),
         mqtt: args.mqtt.unwrap_or_else(|| loopback(0)),
         grpc: args.grpc.unwrap_or_else(|| loopback(0)),
+        http: args.http,
         policy: text(args.policy.as_deref())?,
         region: args.region,
         label: Label::Synthetic,

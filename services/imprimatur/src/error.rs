@@ -6,6 +6,8 @@ use imprimatur_attacker::AttackError;
 use imprimatur_bridge::{BridgeError, SettingsError};
 use imprimatur_collector::CollectorError;
 use imprimatur_consent::policy::Problem;
+use imprimatur_door::DoorError;
+use imprimatur_door::tokens::TokenError;
 use imprimatur_query::QueryError;
 use imprimatur_verifier::SnapshotError;
 
@@ -55,6 +57,13 @@ pub enum CommandError {
     /// A question was not answered. Exit 1 for a group below k, 2 for a wrong question, else 69.
     #[error("the question was not answered")]
     Query(#[from] QueryError),
+    /// The query service cannot run. Exit 69.
+    #[error("the query service cannot run")]
+    Door(#[from] DoorError),
+    /// A token could not be made, listed or revoked. Exit 1 for a name that is taken or not there, 2 for a wrong
+    /// option, 64 for an unusable file.
+    #[error("nothing was changed")]
+    Token(#[from] TokenError),
     /// What is stored cannot be verified. Exit 1.
     #[error("nothing is proven")]
     Snapshot(#[from] SnapshotError),
@@ -82,8 +91,18 @@ impl CommandError {
             | Self::BridgeSettings(_)
             | Self::Collector(CollectorError::Policy { .. } | CollectorError::Region { .. })
             | Self::Broker(BrokerError::OutOfRange { .. }) => 64,
-            Self::Broker(_) | Self::Bridge(_) | Self::Collector(_) | Self::Attack(_) => 69,
-            Self::Query(error) => query_exit(error),
+            Self::Query(error) | Self::Door(DoorError::Engine(error)) => query_exit(error),
+            Self::Broker(_)
+            | Self::Bridge(_)
+            | Self::Collector(_)
+            | Self::Door(_)
+            | Self::Attack(_) => 69,
+            Self::Token(error) => match error {
+                TokenError::Taken(_) | TokenError::Unknown(_) | TokenError::Full => 1,
+                TokenError::Name | TokenError::Days => 2,
+                TokenError::File { .. } | TokenError::Garbled { .. } => 64,
+                TokenError::Entropy(_) => 70,
+            },
             Self::Fleet(_) | Self::System(_) => 70,
         }
     }

@@ -1,10 +1,11 @@
-//! The roles alone: broker, bridge, collector, each in a process of its own.
+//! The roles alone: broker, bridge, collector, query service, each in a process of its own.
 
 use std::path::Path;
 
 use imprimatur_bridge::{BridgeSettings, BrokerAddress, Credentials};
 use imprimatur_collector::{Collector, CollectorSettings};
 use imprimatur_consent::Digest;
+use imprimatur_door::DoorSettings;
 use imprimatur_ledger::Label;
 use imprimatur_runtime::{SystemClock, lifecycle};
 
@@ -66,6 +67,18 @@ pub async fn collector(args: cli::Collector) -> Result<(), CommandError> {
     if let Some(metrics) = running.metrics {
         say::line(&format!("metrics        http://{metrics}/metrics"));
     }
+    Ok(running.ended().await?)
+}
+
+/// Runs the query service until it is told to stop.
+///
+/// # Errors
+/// [`CommandError`].
+pub async fn query_server(args: cli::door::QueryServer) -> Result<(), CommandError> {
+    let stop = lifecycle::stop_on_signals().map_err(CommandError::System)?;
+    let settings = DoorSettings::new(args.data, args.listen);
+    let running = imprimatur_door::start(settings, SystemClock::shared(), stop).await?;
+    say::line(&format!("HTTP  http://{}", running.address));
     Ok(running.ended().await?)
 }
 

@@ -1,4 +1,4 @@
-//! `imprimatur up`: broker, bridge and collector in one process, on loopback unless told otherwise.
+//! `imprimatur up`: broker, bridge, collector and query service in one process, on loopback unless told otherwise.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use imprimatur_bridge::{BridgeError, BridgeSettings, BrokerAddress, Counters, Cr
 use imprimatur_collector::region::Region;
 use imprimatur_collector::{Collector, CollectorError, CollectorSettings, Running};
 use imprimatur_consent::Digest;
+use imprimatur_door::DoorSettings;
 use imprimatur_ledger::Label;
 use imprimatur_runtime::{SystemClock, entropy, lifecycle};
 use tokio::task::JoinHandle;
@@ -28,6 +29,8 @@ pub struct UpSettings {
     pub mqtt: SocketAddr,
     /// gRPC address; port 0 takes a free one.
     pub grpc: SocketAddr,
+    /// Address of the query service; nowhere unless given.
+    pub http: Option<SocketAddr>,
     /// Text of the policy to which consent is taken.
     pub policy: String,
     /// Where the server stands.
@@ -43,6 +46,8 @@ pub struct Server {
     pub mqtt: SocketAddr,
     /// The collector.
     pub collector: Running,
+    /// The query service.
+    pub door: Option<imprimatur_door::Running>,
     /// What the bridge carried.
     pub carried: Counters,
     broker: EmbeddedBroker,
@@ -51,7 +56,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts collector, broker and bridge, in this order.
+    /// Starts collector, query service, broker and bridge, in this order.
     ///
     /// # Errors
     /// [`CommandError`]; what was started is stopped.
@@ -59,6 +64,7 @@ impl Server {
         settings: UpSettings,
         stop: CancellationToken,
     ) -> Result<Self, CommandError> {
+        let door = settings.http.map(|http| DoorSettings::new(settings.data.clone(), http));
         let collector = CollectorSettings {
             listen: settings.grpc,
             metrics: None,
@@ -71,6 +77,13 @@ impl Server {
         let collector = Collector::open(collector, SystemClock::shared())?;
         let unfinished = stop.clone().drop_guard();
         let collector = collector.start(stop.clone()).await?;
+        let door = match door {
+            Some(door) => {
+                let clock = SystemClock::shared();
+                Some(Box::pin(imprimatur_door::start(door, clock, stop.clone())).await?)
+            }
+            None => None,
+        };
         let password: [u8; 32] = entropy::bytes().map_err(CollectorError::Entropy)?;
         let share: [u8; 16] = entropy::bytes().map_err(CollectorError::Entropy)?;
         let password = hex::encode(password);
@@ -93,7 +106,7 @@ impl Server {
             ended
         });
         unfinished.disarm();
-        Ok(Self { mqtt, collector, carried, broker, bridge, stop })
+        Ok(Self { mqtt, collector, door, carried, broker, bridge, stop })
     }
 
     /// The settings that an agent needs, as TOML.
@@ -117,6 +130,9 @@ impl Server {
         let bridge = self.bridge.await;
         self.collector.ended().await?;
         self.broker.stop().await?;
+        if let Some(door) = self.door {
+            door.ended().await?;
+        }
         bridge.map_err(|error| CommandError::System(std::io::Error::other(error)))??;
         Ok(())
     }
@@ -133,6 +149,7 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
         data: data.clone(),
         mqtt: args.mqtt.unwrap_or_else(|| loopback(1883)),
         grpc: args.grpc.unwrap_or_else(|| loopback(50_051)),
+        http: Some(args.http.unwrap_or_else(|| loopback(8080))),
         policy: text(args.policy.as_deref())?,
         region: args.region,
         label: Label::Real,
@@ -140,6 +157,9 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
     let server = Server::start(settings, stop).await?;
     say::line(&format!("MQTT  {}", server.mqtt));
     say::line(&format!("gRPC  {}", server.collector.address));
+    if let Some(door) = &server.door {
+        say::line(&format!("HTTP  http://{}", door.address));
+    }
     say::line("\nAn agent needs this in its agent.toml:\n");
     say::line(&server.agent_settings());
     let data = data.display();
@@ -147,6 +167,9 @@ pub async fn run(args: cli::Up) -> Result<(), CommandError> {
     say::line(&format!("  imprimatur enrol --data {data} --principals 1"));
     say::line("  imprimatur-agent --config agent.toml run");
     say::line(&format!("  imprimatur query print_count --data {data}"));
+    say::line(&format!(
+        "  imprimatur token create --data {data} --role engineer --name me --days 30"
+    ));
     say::line(&format!("  imprimatur compliance verify --data {data}"));
     server.ended().await?;
     say::line("stopped");

@@ -2,12 +2,12 @@
 
 use crate::error::MetricsError;
 use crate::metric::Metric;
-use crate::request::Request;
+use crate::request::{Request, command};
 
 const BUILT_IN: &str = include_str!("../questions.toml");
 
 /// One of the twenty questions, or a part of one.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     /// Its number, 1 to 20.
@@ -56,12 +56,6 @@ impl Asked {
 
     /// The question as a command.
     pub fn command(&self) -> String {
-        let mut command = format!("imprimatur query {}", self.metric);
-        for (option, value) in [("--by", &self.by), ("--where", &self.filters)] {
-            if let Some(value) = value {
-                command = format!("{command} {option} {value}");
-            }
-        }
-        command
+        command(&self.metric, self.by.as_deref(), self.filters.as_deref(), None)
     }
 }

@@ -86,6 +86,28 @@ impl Dimension {
         }
     }
 
+    /// What it is, for a reader.
+    pub fn meaning(self) -> String {
+        match self {
+            Self::Print(field) | Self::Day(field) => {
+                let rule = contract().rule(field);
+                let of = if matches!(self, Self::Print(_)) { "print" } else { "day" };
+                format!("`{}` of the {of}: {}", rule.column, rule.necessity)
+            }
+            Self::Model => "catalogue number of the printer's model".to_owned(),
+            Self::Firmware => "firmware within its model, MODEL.FIRMWARE".to_owned(),
+            Self::Week => "UTC week, named by its Monday".to_owned(),
+            Self::Date => "UTC date".to_owned(),
+        }
+    }
+
+    /// All that a filter takes, in the contract's order; `None` where there are too many to name.
+    pub fn values(self) -> Option<Vec<String>> {
+        let domain = contract().rule(self.field()?).domain();
+        let indices = (0..domain).filter_map(|index| i32::try_from(index).ok());
+        Some(indices.chain([NOT_SHARED]).map(|index| self.label(index)).collect())
+    }
+
     /// Whether the day's row tells it, which prints have to be joined to.
     pub(crate) fn is_of_day(self) -> bool {
         matches!(self, Self::Day(_) | Self::Model | Self::Firmware)
@@ -142,12 +164,11 @@ impl Dimension {
             |text: &str, below: i32| text.parse().ok().filter(|number| (1..below).contains(number));
         match self {
             _ if text == NOT_SHARED_LABEL => Ok(NOT_SHARED),
-            Self::Print(field) | Self::Day(field) => {
-                let domain = contract().rule(field).domain();
-                let all = || (0..domain).filter_map(|index| i32::try_from(index).ok());
-                let found = all().find(|index| self.label(*index) == text);
-                let names = || all().map(|index| self.label(index)).collect::<Vec<_>>().join(", ");
-                found.ok_or_else(|| refused(format!("one of {}", names())))
+            Self::Print(_) | Self::Day(_) => {
+                let all = self.values().unwrap_or_default();
+                let found = all.iter().position(|label| label == text);
+                let found = found.and_then(|index| i32::try_from(index).ok());
+                found.ok_or_else(|| refused(format!("one of {}", all.join(", "))))
             }
             Self::Model | Self::Firmware if text == "unknown" => Ok(0),
             Self::Model => number(text, 256)

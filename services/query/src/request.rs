@@ -74,6 +74,15 @@ impl Request {
         })
     }
 
+    /// The question as a command.
+    pub fn command(&self) -> String {
+        let listed = |parts: Vec<String>| (!parts.is_empty()).then(|| parts.join(","));
+        let by = listed(self.by.iter().map(ToString::to_string).collect());
+        let filters = self.filters.iter().map(|(one, value)| format!("{one}={value}"));
+        let (filters, since) = (listed(filters.collect()), self.since.map(|date| date.to_string()));
+        command(&self.metric, by.as_deref(), filters.as_deref(), since.as_deref())
+    }
+
     pub(crate) fn check(&self, metrics: &[Metric]) -> Result<Question, QueryError> {
         let metric = metrics.iter().find(|metric| metric.name == self.metric).ok_or_else(|| {
             let allowed: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
@@ -128,6 +137,29 @@ fn is_first_of_month(date: UtcDate) -> bool {
     date.0.checked_sub(1).is_none_or(|before| UtcDate(before).month() != date.month())
 }
 
+/// A question as a command, quoted for a shell where it must be.
+pub(crate) fn command(
+    metric: &str,
+    by: Option<&str>,
+    filters: Option<&str>,
+    since: Option<&str>,
+) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.,=".contains(letter);
+    let quoted = |text: &str| {
+        if text.chars().all(is_plain) {
+            return text.to_owned();
+        }
+        format!("'{}'", text.replace('\'', "'\\''"))
+    };
+    let mut command = format!("imprimatur query {}", quoted(metric));
+    for (option, value) in [("--by", by), ("--where", filters), ("--since", since)] {
+        if let Some(value) = value {
+            command = format!("{command} {option} {}", quoted(value));
+        }
+    }
+    command
+}
+
 impl Question {
     /// A dimension's value of a group of the table; `None` of a margin.
     pub(crate) fn value(&self, place: &Place, dimension: Dimension) -> Option<i32> {
@@ -146,5 +178,22 @@ impl Question {
         self.picks.iter().all(|(dimension, values)| {
             self.value(place, *dimension).is_some_and(|value| values.contains(&value))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_asks_the_same_question() {
+        let text = "machine_age=8000 h and more,outcome=done";
+        let request =
+            Request::parse("failure_rate", Some("model, week"), Some(text), Some("2026-11-01"));
+        let expected = "imprimatur query failure_rate --by model,week \
+                        --where 'machine_age=8000 h and more,outcome=done' --since 2026-11-01";
+        assert_eq!(request.unwrap().command(), expected);
+        assert_eq!(command("a'; b", None, None, None), "imprimatur query 'a'\\''; b'");
+        assert_eq!(command("outcome", None, None, None), "imprimatur query outcome");
     }
 }
