@@ -4,15 +4,14 @@
 //! pseudonyms only, never a subject, a principal or a pepper.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use imprimatur_consent::{Category, Digest, Pseudonym};
 use imprimatur_proto::contract;
-use imprimatur_runtime::{UnixSeconds, durable};
+use imprimatur_runtime::UnixSeconds;
 
 use crate::FileEntry;
+use crate::swapped::{self, CatalogueError};
 
 /// Name of the file in the lake's folder.
 const NAME: &str = "catalogue.json";
@@ -49,35 +48,6 @@ pub struct Catalogue {
     pub synthetic: bool,
 }
 
-/// The catalogue cannot be read or stored.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogueError {
-    /// There is none. Wait for the collector's first publication.
-    #[error("nothing was published yet: `{}` does not exist", path.display())]
-    Absent {
-        /// Where it was looked for.
-        path: PathBuf,
-    },
-    /// It cannot be read or written. Report the path.
-    #[error("cannot access the catalogue `{}`", path.display())]
-    Io {
-        /// Its path.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It is not a catalogue of this version. Let the collector publish again.
-    #[error("cannot understand the catalogue `{}`", path.display())]
-    Malformed {
-        /// Its path.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: serde_json::Error,
-    },
-}
-
 impl Catalogue {
     /// A catalogue without files, of the contract that this program was built with.
     pub fn empty(published: UnixSeconds) -> Self {
@@ -96,15 +66,7 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError::Absent`] before the first publication; otherwise what is wrong.
     pub fn load(folder: &Path) -> Result<Self, CatalogueError> {
-        let path = folder.join(NAME);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(CatalogueError::Absent { path });
-            }
-            Err(source) => return Err(CatalogueError::Io { path, source }),
-        };
-        serde_json::from_slice(&bytes).map_err(|source| CatalogueError::Malformed { path, source })
+        swapped::load(folder, NAME)
     }
 
     /// Publishes it: readers see the old one or this one, whole, also after a power cut.
@@ -112,11 +74,6 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError::Io`]; the old catalogue still holds.
     pub fn store(&self, folder: &Path) -> Result<(), CatalogueError> {
-        let path = folder.join(NAME);
-        let bytes = match serde_json::to_vec_pretty(self) {
-            Ok(bytes) => bytes,
-            Err(source) => return Err(CatalogueError::Malformed { path, source }),
-        };
-        durable::write(&path, &bytes).map_err(|source| CatalogueError::Io { path, source })
+        swapped::store(folder, NAME, self)
     }
 }

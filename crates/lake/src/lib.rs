@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! catalogue.json                                          the only list of files; swapped whole
+//! overview.json                                           counts of the ledger for the console; swapped whole
+//! report.json                                             the verifier's last report in brief, if asked for
 //! print/date=2026-11-21/FIRST-LAST-HASH.parquet           one row a print
 //! day/date=2026-11-21/FIRST-LAST-HASH.parquet             one row a printer and day
 //! ```
@@ -38,15 +40,21 @@ mod catalogue;
 mod decode;
 mod file;
 mod layout;
+mod overview;
 mod read;
+mod report;
 mod row;
+mod swapped;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub use catalogue::{Catalogue, CatalogueError, Exclusion};
+pub use catalogue::{Catalogue, Exclusion};
 pub use file::{FileEntry, Lake, OpenError, RewriteError, SweepError};
 pub use layout::schema;
+pub use overview::{AnswerCount, Coverage, LogState, NoWord, Overview, Request, Word};
 pub use read::ReadError;
+pub use report::{Checked, Report, Verdict};
 pub use row::Row;
+pub use swapped::CatalogueError;
 pub use write::WriteError;

@@ -317,3 +317,94 @@ fn a_catalogue_is_read_back_and_its_absence_is_named() {
     fs::write(&path, text).unwrap();
     assert!(matches!(Catalogue::load(lake.folder()), Err(CatalogueError::Malformed { .. })));
 }
+
+fn word(text: &str) -> Word {
+    Word::of(text).unwrap()
+}
+
+fn overview() -> Overview {
+    let policy = Digest([3; 32]);
+    let (date, log) = (DATE, Digest([4; 32]));
+    Overview {
+        published: UnixSeconds(42),
+        position: 9,
+        synthetic: true,
+        principals: 7,
+        coverage: vec![Coverage { category: Category::Laser, policy, version: 2, principals: 5 }],
+        answers: vec![AnswerCount {
+            date,
+            outcome: word("refused"),
+            reason: word("no_grant"),
+            count: 3,
+        }],
+        batches_waiting: 1,
+        requests: vec![Request {
+            received: date,
+            kind: word("erase"),
+            due: UtcDate(DATE.0 + 30),
+            done: None,
+            held: false,
+        }],
+        log: LogState { size: 8, root: log, checkpoint: "a note".to_owned() },
+    }
+}
+
+#[test]
+fn an_overview_is_read_back_and_holds_no_text_and_no_field_beyond_its_own() {
+    let (_folder, lake) = lake();
+    let absent = Overview::load(lake.folder()).unwrap_err();
+    assert!(matches!(absent, CatalogueError::Absent { .. }), "{absent}");
+    let overview = overview();
+    overview.store(lake.folder()).unwrap();
+    assert_eq!(Overview::load(lake.folder()).unwrap(), overview);
+    assert_eq!(lake.sweep(&Catalogue::empty(UnixSeconds(1))).unwrap(), 0, "it is no row");
+    let path = lake.folder().join("overview.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let changes = [
+        ("\"no_grant\"", "\"Mallory\\u0027s printer\""),
+        ("\"erase\"", "\"0123456789abcdef\""),
+        ("\"erase\"", "\"a_word_of_more_than_forty_letters_is_no_word\""),
+        ("\"principals\": 7", "\"principals\": 7, \"names\": []"),
+        ("\"held\": false", "\"held\": false, \"number\": 1"),
+        ("\"count\": 3", "\"count\": 3, \"subject\": \"x\""),
+        ("\"version\": 2", "\"version\": 2, \"who\": 1"),
+        ("\"size\": 8", "\"size\": 8, \"entry\": 1"),
+    ];
+    for (old, new) in changes {
+        let changed = text.replacen(old, new, 1);
+        assert_ne!(changed, text, "{old}");
+        fs::write(&path, changed).unwrap();
+        let read = Overview::load(lake.folder());
+        assert!(matches!(read, Err(CatalogueError::Malformed { .. })), "{new}");
+    }
+    for no_word in ["NoGrant", "no-grant", "a b", "grant2", "\u{e4}", &"a".repeat(41)] {
+        assert_eq!(Word::of(no_word), Err(NoWord), "{no_word}");
+    }
+    assert_eq!(word("").as_str(), "");
+}
+
+#[test]
+fn a_report_is_read_back_and_holds_no_finding() {
+    let (_folder, lake) = lake();
+    let check = Checked {
+        invariant: imprimatur_consent::Invariant::NoPermitNoRow,
+        holds: false,
+        checked: 12,
+        failed: 1,
+    };
+    assert!(check.name().starts_with("every stored section"));
+    let report = Report {
+        made: UnixSeconds(42),
+        verdict: Verdict::Fails,
+        synthetic: false,
+        rows: 3,
+        log_size: 8,
+        checks: vec![check],
+    };
+    report.store(lake.folder()).unwrap();
+    assert_eq!(Report::load(lake.folder()).unwrap(), report);
+    let path = lake.folder().join("report.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("\"failed\"", "\"findings\": [], \"failed\"", 1)).unwrap();
+    assert!(matches!(Report::load(lake.folder()), Err(CatalogueError::Malformed { .. })));
+}

@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use imprimatur_consent::{Digest, Policy, SubjectId, Terms};
 use imprimatur_log::note::LogKey;
@@ -18,9 +18,9 @@ use crate::index::{Index, Known};
 use crate::keyring::Keyring;
 use crate::subject::Held;
 use crate::tables::{
-    BACKUPS, Bytes, COMMITS, CONDEMNED, COUNTS, ENTRIES, EPOCHS, EVENTS, FILES, JOURNAL, NODES,
-    NUMBERS, PEPPERS, POLICIES, RECEIPTS, REGISTER, SEGMENTS, SUBJECTS, SYNTHETIC, TASKS, TOKENS,
-    TOLD, TOMB_KEYS, TOMBS, VERDICTS, WINDOWS,
+    BACKUPS, Bytes, COMMITS, CONDEMNED, COUNTS, COUNTS_BY_DAY, ENTRIES, EPOCHS, EVENTS, FILES,
+    JOURNAL, NODES, NUMBERS, PEPPERS, POLICIES, RECEIPTS, REGISTER, SEGMENTS, SUBJECTS, SYNTHETIC,
+    TASKS, TOKENS, TOLD, TOMB_KEYS, TOMBS, VERDICTS, WINDOWS,
 };
 use crate::txn::Txn;
 
@@ -80,6 +80,8 @@ pub(crate) struct Inner {
     pub(crate) keyring: Keyring,
     pub(crate) log_key: LogKey,
     pub(crate) index: RwLock<Index>,
+    /// Held from a commit until the index has followed it.
+    following: Mutex<()>,
     pub(crate) terms: RwLock<Arc<Terms>>,
     /// Whether a commit failed: then nothing more is written.
     pub(crate) failed: AtomicBool,
@@ -88,6 +90,11 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the index has followed the last commit, and holds back those who would read it.
+    pub(crate) fn following(&self) -> MutexGuard<'_, ()> {
+        self.following.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn terms(&self) -> Arc<Terms> {
@@ -156,6 +163,7 @@ impl Book {
             keyring,
             log_key: log_key(&data.join("log.key"))?,
             index: RwLock::default(),
+            following: Mutex::default(),
             terms: RwLock::new(Arc::new(Terms::of(&[]))),
             failed: AtomicBool::new(false),
         }));
@@ -212,6 +220,7 @@ impl Book {
         txn.raw.open_table(POLICIES)?;
         txn.raw.open_table(NODES)?;
         txn.raw.open_table(COUNTS)?;
+        txn.raw.open_table(COUNTS_BY_DAY)?;
         txn.raw.open_table(NUMBERS)?;
         txn.commit()
     }
@@ -254,19 +263,25 @@ impl Book {
             let (slot, sealed) = entry?;
             if let Some(held) = Held::open(&self.0.keyring, slot.value(), sealed.value())? {
                 index.put(slot.value(), &held.standing, &terms);
+                if held.enrolled {
+                    index.enrol(slot.value());
+                }
             }
         }
         *self.0.index.write().unwrap_or_else(PoisonError::into_inner) = index;
         Ok(())
     }
 
-    /// Begins the one write transaction; waits for another to end.
+    /// Begins the one write transaction; waits for another to end, and for the index to follow it: a
+    /// transaction never decides by an index that is older than its tables.
     ///
     /// # Errors
     /// [`BookError::Storage`]; [`BookError::Failed`] after a commit that failed.
     pub fn begin(&self) -> Result<Txn, BookError> {
         self.usable()?;
-        Ok(Txn::of(self.0.db.begin_write()?, Arc::clone(&self.0)))
+        let raw = self.0.db.begin_write()?;
+        drop(self.0.following());
+        Ok(Txn::of(raw, Arc::clone(&self.0)))
     }
 
     /// The keys, for reading evidence.
@@ -309,20 +324,6 @@ impl Book {
         }
         txn.set_number(SYNTHETIC, wanted)?;
         Ok(txn.commit()?)
-    }
-
-    /// All counters: answers by outcome and reason.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn counts(&self) -> Result<BTreeMap<String, u64>, BookError> {
-        let table = self.0.db.begin_read()?.open_table(COUNTS)?;
-        let mut counts = BTreeMap::new();
-        for entry in table.iter()? {
-            let (name, count) = entry?;
-            counts.insert(name.value().to_owned(), count.value());
-        }
-        Ok(counts)
     }
 
     /// A single number of the book; 0 when it was never set.

@@ -6,6 +6,7 @@
 //! a table of 4-byte numbers finds it by recovery key. It follows the book: a transaction changes it
 //! after its commit, never before.
 
+mod coverage;
 mod slab;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,6 +17,8 @@ use imprimatur_consent::standing::{Restriction, Standing, within};
 use imprimatur_consent::{Category, Denial, Digest, PrincipalId, SubjectId, Terms};
 use imprimatur_runtime::UtcDate;
 use slab::Slab;
+
+pub use coverage::Coverage;
 
 /// What the index knows of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ struct Cold {
     recovery: u64,
     policy: u16,
     ended: bool,
+    /// Whether its principal was enrolled through it.
+    enrolled: bool,
 }
 
 /// The index.
@@ -225,6 +230,7 @@ impl Index {
             recovery,
             policy: self.policy(standing.policy, terms),
             ended: standing.ended.is_some(),
+            enrolled: false,
         };
         self.cold.set(slot, Some(cold));
         let (cold, hasher) = (&self.cold, &self.hasher);
@@ -234,6 +240,14 @@ impl Index {
             let of_recovery =
                 |&slot: &u32| hasher.hash_one(cold.get(slot).map_or(0, |cold| cold.recovery));
             self.by_recovery.insert_unique(hasher.hash_one(recovery), slot, of_recovery);
+        }
+    }
+
+    /// Notes that the principal of the subject in a slot was enrolled through it.
+    pub fn enrol(&mut self, slot: u64) {
+        let Ok(slot) = u32::try_from(slot) else { return };
+        if let Some(cold) = self.cold.get(slot).copied() {
+            self.cold.set(slot, Some(Cold { enrolled: true, ..cold }));
         }
     }
 
@@ -373,6 +387,13 @@ mod tests {
                 let decided = index.decide(standing.subject(), category, date, today);
                 prop_assert_eq!(decided, Some(expected));
             }
+            let day = UtcDate(today);
+            prop_assert_eq!(index.coverage(day), Coverage::default(), "not enrolled");
+            index.enrol(5);
+            let stands = |category: &Category| standing.decide(&terms, *category, day, day).is_ok();
+            let stand = standing.granted.iter().filter(|(category, _)| stands(category));
+            let granted = stand.map(|(category, grant)| ((*category, grant.policy), 1)).collect();
+            prop_assert_eq!(index.coverage(day), Coverage { principals: 1, granted });
             prop_assert_eq!(index.slot(standing.subject()), Some(5));
             prop_assert_eq!(index.recoverable(&[5; 32]), vec![5]);
             prop_assert!(index.recoverable(&[6; 32]).is_empty());
@@ -383,6 +404,8 @@ mod tests {
             let permitted = |category| index.decide(over.subject(), category, until, until) == Some(Ok(()));
             prop_assert!(!ended || !Category::ALL.into_iter().any(permitted));
             prop_assert_eq!(index.recoverable(&[5; 32]), vec![5]);
+            index.enrol(5);
+            prop_assert_eq!(index.coverage(day).principals, u64::from(!ended));
             index.remove(5);
             prop_assert_eq!((index.len(), index.is_empty(), index.at(5)), (0, true, None));
             prop_assert!(index.recoverable(&[5; 32]).is_empty());

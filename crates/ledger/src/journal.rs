@@ -6,7 +6,7 @@ use imprimatur_consent::{Category, Pseudonym};
 use imprimatur_proto::record::{Record, RecordKind, Section};
 use imprimatur_proto::{FieldId, contract};
 use imprimatur_runtime::UtcDate;
-use redb::{ReadableDatabase as _, ReadableTable as _};
+use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
 
 use crate::book::{Book, unreadable};
 use crate::error::BookError;
@@ -100,6 +100,14 @@ impl Book {
             }
         }
         Ok(batches)
+    }
+
+    /// Number of batches that are stored and not in the lake yet.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn waiting(&self) -> Result<u64, BookError> {
+        Ok(self.0.db.begin_read()?.open_table(JOURNAL)?.len()?)
     }
 
     /// The lake's files by path, each as the JSON that the publisher gave.

@@ -9,6 +9,7 @@
 
 pub mod backup;
 pub mod book;
+mod counts;
 pub mod enrolment;
 mod error;
 mod events;
@@ -41,11 +42,12 @@ mod txn;
 
 pub use backup::{Backup, BackupError};
 pub use book::{Book, Label};
+pub use counts::COUNT_DAYS;
 pub use enrolment::{Token, TokenUse};
 pub use error::{BookError, LabelError};
 pub use events::Logged;
 pub use evidence::{CommitEvidence, CommitProof, ConsentEvidence, Opened, RecordEvidence};
-pub use index::{Index, Known};
+pub use index::{Coverage, Index, Known};
 pub use journal::JournalRecord;
 pub use keyring::{Keyring, KeyringError};
 pub use log::Proof;

@@ -7,6 +7,7 @@ use imprimatur_runtime::UtcDate;
 use redb::ReadableTable as _;
 
 use crate::error::BookError;
+use crate::index::Coverage;
 use crate::subject::Held;
 use crate::tables::EPOCHS;
 use crate::txn::Txn;
@@ -48,6 +49,12 @@ impl Txn {
             }
         }
         Ok((enrolled, withdrawn))
+    }
+
+    /// How many enrolled principals agree to what today, as committed before this transaction: while it is
+    /// open nobody writes, so it is the state at [`crate::Book::positions`].
+    pub fn coverage(&self, today: UtcDate) -> Coverage {
+        self.book.index().coverage(today)
     }
 
     pub(crate) fn all_epochs(&self) -> Result<BTreeMap<u64, Vec<u32>>, BookError> {

@@ -4,7 +4,7 @@
 //! was.
 
 use imprimatur_runtime::UtcDate;
-use redb::{ReadableDatabase as _, ReadableTable as _};
+use redb::ReadableDatabase as _;
 
 use crate::book::{Book, decode};
 use crate::error::BookError;
@@ -110,7 +110,15 @@ impl Book {
     /// # Errors
     /// [`BookError`].
     pub fn register(&self) -> Result<Vec<Entry>, BookError> {
+        self.register_from(0)
+    }
+
+    /// The requests from this number on.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn register_from(&self, number: u64) -> Result<Vec<Entry>, BookError> {
         let table = self.0.db.begin_read()?.open_table(REGISTER)?;
-        table.iter()?.map(|entry| decode(REGISTER, entry?.1.value())).collect()
+        table.range(number..)?.map(|entry| decode(REGISTER, entry?.1.value())).collect()
     }
 }

@@ -55,6 +55,9 @@ pub(crate) const NODES: TableDefinition<'static, (u8, u64), [u8; 32]> =
 /// Counters: answers by outcome and reason.
 pub(crate) const COUNTS: TableDefinition<'static, &'static str, u64> =
     TableDefinition::new("counts");
+/// UTC day and name of a counter, to what it counted on that day ([`crate::counts`]).
+pub(crate) const COUNTS_BY_DAY: TableDefinition<'static, (u32, &'static str), u64> =
+    TableDefinition::new("counts_by_day");
 /// Single numbers, by the keys below.
 pub(crate) const NUMBERS: TableDefinition<'static, &'static str, u64> =
     TableDefinition::new("numbers");

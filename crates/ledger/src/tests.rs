@@ -1,5 +1,6 @@
 //! Tests of the book: one order, one commit, remembered answers, survival of a restart, seals.
 
+mod counts;
 mod disk;
 mod keys;
 mod log;
@@ -110,7 +111,7 @@ fn what_was_committed_is_there_after_a_restart_and_the_rest_never_was() {
     let txn = book.begin().unwrap();
     let subject = granted(&txn).subject();
     let position = stored(&txn, subject, 1);
-    txn.count("stored", 1).unwrap();
+    txn.count("stored", 1, TODAY).unwrap();
     txn.commit().unwrap();
     let abandoned = book.begin().unwrap();
     stored(&abandoned, subject, 2);

@@ -1,7 +1,7 @@
 //! One write transaction: nothing in it is true before its commit, and the index follows it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::error::BookError;
 use crate::index::Known;
 use crate::seal;
 use crate::subject::Held;
-use crate::tables::{Bytes, CONDEMNED, COUNTS, NUMBERS, POSITION, SUBJECTS, TOLD};
+use crate::tables::{Bytes, CONDEMNED, NUMBERS, POSITION, SUBJECTS, TOLD};
 
 /// One write transaction.
 pub struct Txn {
@@ -22,6 +22,8 @@ pub struct Txn {
     pub(crate) book: Arc<Inner>,
     /// Subjects that it changed, by slot; `None` when it removed one.
     changed: RefCell<BTreeMap<u64, Option<Standing>>>,
+    /// Slots of which it changed something, and whose subject enrolled its principal.
+    enrolled: RefCell<BTreeSet<u64>>,
     /// Subjects that it made or changed.
     slots: RefCell<BTreeMap<SubjectId, u64>>,
     condemned: RefCell<Vec<u64>>,
@@ -35,8 +37,8 @@ impl std::fmt::Debug for Txn {
 
 impl Txn {
     pub(crate) fn of(raw: redb::WriteTransaction, book: Arc<Inner>) -> Self {
-        let (changed, slots, condemned) = Default::default();
-        Self { raw, book, changed, slots, condemned }
+        let (changed, enrolled, slots, condemned) = Default::default();
+        Self { raw, book, changed, enrolled, slots, condemned }
     }
 
     /// Makes everything durable: drawn keys first, then the book with one fsync; then the index
@@ -56,6 +58,7 @@ impl Txn {
 
     fn commit_once(self) -> Result<(), BookError> {
         self.book.keyring.sync()?;
+        let following = self.book.following();
         self.raw.commit()?;
         let terms = self.book.terms();
         let mut index = self.book.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +68,9 @@ impl Txn {
                 None => index.remove(slot),
             }
         }
+        self.enrolled.into_inner().into_iter().for_each(|slot| index.enrol(slot));
         drop(index);
+        drop(following);
         let condemned = self.condemned.into_inner();
         if !condemned.is_empty() {
             self.book.keyring.destroy(&condemned)?;
@@ -139,6 +144,9 @@ impl Txn {
         let sealed = held.seal(&self.book.keyring, slot)?;
         self.raw.open_table(SUBJECTS)?.insert(slot, sealed.as_slice())?;
         self.slots.borrow_mut().insert(held.standing.subject(), slot);
+        if held.enrolled {
+            self.enrolled.borrow_mut().insert(slot);
+        }
         self.changed.borrow_mut().insert(slot, Some(held.standing.clone()));
         Ok(())
     }
@@ -147,6 +155,7 @@ impl Txn {
     pub(crate) fn forget(&self, slot: u64) -> Result<(), BookError> {
         self.raw.open_table(SUBJECTS)?.remove(slot)?;
         self.raw.open_table(TOLD)?.remove(slot)?;
+        self.enrolled.borrow_mut().remove(&slot);
         self.changed.borrow_mut().insert(slot, None);
         self.condemn(slot)
     }
@@ -160,17 +169,6 @@ impl Txn {
 
     pub(crate) fn condemned_slots(&self) -> Vec<u64> {
         self.condemned.borrow().clone()
-    }
-
-    /// Adds to a counter.
-    ///
-    /// # Errors
-    /// [`BookError`].
-    pub fn count(&self, name: &str, more: u64) -> Result<(), BookError> {
-        let mut table = self.raw.open_table(COUNTS)?;
-        let before = table.get(name)?.map_or(0, |count| count.value());
-        table.insert(name, before.saturating_add(more))?;
-        Ok(())
     }
 
     /// The next position of the one order that events and commits share.

@@ -174,7 +174,7 @@ impl Operator {
             return Err(Refusal::Unknown);
         }
         let status = status_name(exercised.outcome.status);
-        txn.count(&format!("operator.{status}"), 1)?;
+        txn.count(&format!("operator.{status}"), 1, today)?;
         txn.commit()?;
         let outcome = exercised.read(&self.lake, &self.readings)?;
         Ok(Acted {
@@ -196,6 +196,7 @@ impl Operator {
         if !txn.close(number, Fate::Done, today)? {
             return Err(Refusal::NoComplaint);
         }
+        txn.count("operator.answered", 1, today)?;
         txn.commit()?;
         Ok(Entry { outcome: Fate::Done, closed: Some(today), ..entry })
     }

@@ -2,12 +2,13 @@
 //! rectifications, lets what is too old go, and writes the evidence of all of it.
 //!
 //! The order of every change: files are written whole and durable, one transaction takes them into
-//! the book's catalogue and the old ones out, `catalogue.json` is swapped, old files are swept. A
-//! crash in between leaves files that no catalogue names; the next publication sweeps them and does
-//! the rest again. The publisher's only input is committed rows.
+//! the book's catalogue and the old ones out, `catalogue.json` is swapped, old files are swept, evidence
+//! and log are written, and `overview.json` is swapped. A crash in between leaves files that no catalogue
+//! names; the next publication sweeps them and does the rest again. Its only input is committed rows.
 
 mod compaction;
 mod evidence;
+mod overview;
 mod tasks;
 mod upkeep;
 
@@ -71,13 +72,15 @@ pub enum Step {
     Named,
     /// The log is published, and the manifest is the old one.
     Logged,
-    /// All is published.
+    /// The manifest is the new one, and the overview the old one.
     Manifested,
+    /// All is published.
+    Overviewed,
 }
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Kept,
         Self::Written,
         Self::Moved,
@@ -91,6 +94,7 @@ impl Step {
         Self::Named,
         Self::Logged,
         Self::Manifested,
+        Self::Overviewed,
     ];
 }
 
@@ -108,6 +112,8 @@ pub struct Publisher {
     kept: Option<UtcDate>,
     /// Whether the last publication broke off; it may have left files.
     unfinished: bool,
+    /// All requests before this one are told no more.
+    requests_from: u64,
     /// Where a test lets it end.
     ends_at: Option<Step>,
 }
@@ -117,6 +123,8 @@ pub struct Publisher {
 struct Told {
     position: u64,
     log_size: u64,
+    /// All answers that the book counts: also a request that leaves no event is one.
+    answers: u64,
     on: UtcDate,
 }
 
@@ -144,8 +152,18 @@ impl Publisher {
         let log = TileWriter::open(&settings.log(), &stores.book.log_public_key());
         let log = log.map_err(|error| CollectorError::Log(Box::new(error)))?;
         let (evidence, synthetic) = (settings.evidence(), settings.label.is_synthetic());
-        let (told, kept, unfinished, ends_at) = (None, None, true, None);
-        Ok(Self { stores, lake, log, evidence, synthetic, told, kept, unfinished, ends_at })
+        Ok(Self {
+            stores,
+            lake,
+            log,
+            evidence,
+            synthetic,
+            told: None,
+            kept: None,
+            unfinished: true,
+            requests_from: 0,
+            ends_at: None,
+        })
     }
 
     /// Lets the next publication end at a step, as a kill would: for tests.
@@ -179,7 +197,7 @@ impl Publisher {
             self.kept = Some(today);
         }
         self.reached(Step::Kept)?;
-        let rows = self.move_journal(&batches)?;
+        let rows = self.move_journal(&batches, today)?;
         let told = self.state(today)?;
         self.reached(Step::Moved)?;
         let replaced = self.work_off(today)? + self.expire_files(today)?;
@@ -192,8 +210,10 @@ impl Publisher {
             self.sweep("that were rewritten, merged or expired")?;
         }
         self.reached(Step::Swept)?;
-        self.publish_evidence(today)?;
+        let checkpoint = self.publish_evidence(today)?;
         self.reached(Step::Manifested)?;
+        self.store_overview(checkpoint)?;
+        self.reached(Step::Overviewed)?;
         // What was logged meanwhile, by whomever, is not published yet: then there is more to do.
         let log_size = self.log.published().map_or(0, |checkpoint| checkpoint.size);
         self.told = Some(Told { log_size, ..told });
@@ -202,12 +222,18 @@ impl Publisher {
     }
 
     fn state(&self, on: UtcDate) -> Result<Told, CollectorError> {
-        let (position, _) = self.stores.book.positions()?;
-        Ok(Told { position, log_size: self.stores.book.log_size()?, on })
+        let book = &self.stores.book;
+        let (position, _) = book.positions()?;
+        let answers = book.counts()?.into_values().fold(0, u64::saturating_add);
+        Ok(Told { position, log_size: book.log_size()?, answers, on })
     }
 
     /// Writes the rows of these batches and takes them out of the journal.
-    fn move_journal(&self, batches: &[(u64, Vec<JournalRecord>)]) -> Result<usize, CollectorError> {
+    fn move_journal(
+        &self,
+        batches: &[(u64, Vec<JournalRecord>)],
+        today: UtcDate,
+    ) -> Result<usize, CollectorError> {
         let positions: Vec<u64> = batches.iter().map(|(position, _)| *position).collect();
         let rows: Vec<Row> = batches.iter().flat_map(rows).collect();
         let files = self.lake.write(&rows).map_err(lake_error)?;
@@ -216,7 +242,7 @@ impl Publisher {
             files.iter().map(|file| (file.path.as_str(), file)).collect();
         let txn = self.stores.book.begin()?;
         txn.publish(&positions, &named)?;
-        self.stores.tally.settle(&txn)?;
+        self.stores.tally.settle(&txn, today)?;
         txn.commit()?;
         Ok(rows.len())
     }

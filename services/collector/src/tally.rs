@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use imprimatur_ledger::{BookError, Txn};
+use imprimatur_runtime::UtcDate;
 
 /// Counts that are not in the book yet.
 #[derive(Debug, Default)]
@@ -20,13 +21,14 @@ impl Tally {
         *counts.entry(name.to_owned()).or_default() += 1;
     }
 
-    /// Moves the counts into the book's transaction.
+    /// Moves the counts into the book's transaction, as counts of this day: an answer of the second before
+    /// midnight may count to the day after.
     ///
     /// # Errors
     /// [`BookError`].
-    pub fn settle(&self, txn: &Txn) -> Result<(), BookError> {
+    pub fn settle(&self, txn: &Txn, on: UtcDate) -> Result<(), BookError> {
         let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        counts.iter().try_for_each(|(name, count)| txn.count(name, *count))
+        counts.iter().try_for_each(|(name, count)| txn.count(name, *count, on))
     }
 
     /// What is not in the book yet.

@@ -4,6 +4,7 @@
 //! fails, nothing of the group is answered and the process ends: agents ask again, and a restart
 //! finds the state before the group.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use imprimatur_ledger::{Book, BookError, Txn};
@@ -86,12 +87,15 @@ impl Writer {
         let txn = self.book.begin()?;
         let now = self.clock.now();
         let mut answers = Vec::with_capacity(group.len());
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for job in group {
             let (counter, answer) = self.write(&txn, job, now)?;
-            txn.count(&counter, 1)?;
+            *counts.entry(counter).or_default() += 1;
             answers.push(answer);
         }
-        self.tally.settle(&txn)?;
+        let today = now.date();
+        counts.iter().try_for_each(|(name, count)| txn.count(name, *count, today))?;
+        self.tally.settle(&txn, today)?;
         txn.commit()?;
         for answer in answers {
             if !answer() {

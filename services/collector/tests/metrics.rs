@@ -80,7 +80,7 @@ async fn a_scrape_between_tally_and_book_tells_no_less_than_the_one_before() {
     assert_eq!(answers(&numbers.text().unwrap(), "busy", "batch"), 1);
     // On their way: no longer in the tally, not yet in the book.
     let way = rig.book.begin().unwrap();
-    rig.door.tally.settle(&way).unwrap();
+    rig.door.tally.settle(&way, rig::TODAY).unwrap();
     assert_eq!(rig.book.counts().unwrap().get("busy.batch"), None);
     assert_eq!(answers(&numbers.text().unwrap(), "busy", "batch"), 1);
     way.commit().unwrap();

@@ -320,7 +320,7 @@ impl World {
         let log_key = real.book.log_public_key();
         let desk = Desk { signer: &real.signer, offered: &real.offered, log_key };
         let told = record(&txn, &desk, now, &Verified::of(&bytes).unwrap()).unwrap();
-        txn.count(&told.counter, 1).unwrap();
+        txn.count(&told.counter, 1, now.date()).unwrap();
         txn.commit().unwrap();
         let signed: SignedReceipt = contract().decode(&told.receipt).unwrap();
         let receipt: Receipt = contract().decode(&signed.receipt).unwrap();
@@ -394,7 +394,7 @@ impl World {
         let inspected = Inspected::of(frame).unwrap();
         let txn = real.book.begin().unwrap();
         let admitted = admit(&txn, &real.signer, now, &inspected).unwrap();
-        txn.count(&admitted.counter, 1).unwrap();
+        txn.count(&admitted.counter, 1, now.date()).unwrap();
         txn.commit().unwrap();
         let signed: SignedVerdict = contract().decode(&admitted.verdict).unwrap();
         (admitted.verdict, contract().decode(&signed.verdict).unwrap())

@@ -67,6 +67,9 @@ pub enum CommandError {
     /// What is stored cannot be verified. Exit 1.
     #[error("nothing is proven")]
     Snapshot(#[from] SnapshotError),
+    /// The report in brief was not put beside the catalogue. Exit 64.
+    #[error("the report was not published; run this as the user that owns the folder")]
+    Beside(#[source] imprimatur_lake::CatalogueError),
     /// The attack proves nothing. Exit 2 for an address that is none, else 69.
     #[error("the attack proves nothing")]
     Attack(#[from] AttackError),
@@ -88,6 +91,7 @@ impl CommandError {
             Self::NotAll(_) => 3,
             Self::File { .. }
             | Self::Policy { .. }
+            | Self::Beside(_)
             | Self::BridgeSettings(_)
             | Self::Collector(CollectorError::Policy { .. } | CollectorError::Region { .. })
             | Self::Broker(BrokerError::OutOfRange { .. }) => 64,

@@ -9,6 +9,7 @@ mod events;
 mod journal;
 mod keys;
 mod log;
+mod overview;
 mod receipts;
 mod register;
 mod verdicts;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use imprimatur_consent::{Digest, Invariant, Policy, Terms};
+use imprimatur_lake::Overview;
 use imprimatur_ledger::reader::Each;
 use imprimatur_ledger::{BookError, Label, ReadError, Reader};
 use imprimatur_runtime::UtcDate;
@@ -38,6 +40,7 @@ const PARTS: &[&str] = &[
     "batches on their way to the lake",
     "pseudonyms against their peppers",
     "the inventory of backups",
+    "the overview for the console",
 ];
 
 /// What the report says of the book.
@@ -171,7 +174,7 @@ impl Look<'_> {
 pub(crate) fn check(
     path: &Path,
     evidence: &Evidence,
-    days: Days,
+    (days, overview): (Days, Option<&Overview>),
     found: &mut Found<'_>,
 ) -> (BookFact, Option<Label>) {
     let fact = BookFact { path: path.to_owned(), ..BookFact::default() };
@@ -181,7 +184,7 @@ pub(crate) fn check(
     };
     // What was read while a collector opened the file proves nothing, and finds nothing either.
     let mut here = Found::new(found.scan.another());
-    let looked = look(&reader, evidence, days, fact.clone(), &mut here);
+    let looked = look(&reader, evidence, (days, overview), fact.clone(), &mut here);
     if let Err(error) = reader.still() {
         return (not_checked(fact, &error, found), None);
     }
@@ -218,7 +221,7 @@ fn not_checked(fact: BookFact, error: &ReadError, found: &mut Found<'_>) -> Book
 fn look(
     reader: &Reader,
     evidence: &Evidence,
-    days: Days,
+    (days, overview): (Days, Option<&Overview>),
     fact: BookFact,
     found: &mut Found<'_>,
 ) -> Result<(BookFact, Label), BookError> {
@@ -237,6 +240,9 @@ fn look(
     fact.on_the_way = journal::check(&look, &story, &replayed, found)?;
     fact.requests = register::check(&look, &story, &replayed, found)?;
     keys::check(&look, &story, &replayed, found);
+    if let Some(overview) = overview {
+        overview::check(&look, &replayed, overview, found)?;
+    }
     found.first.join(look.unread.into_inner());
     Ok((fact, label))
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use imprimatur_consent::Invariant;
+use imprimatur_lake::{Checked, Verdict};
 use imprimatur_proto::capacity::Capacity;
 use imprimatur_proto::contract;
+use imprimatur_runtime::UnixSeconds;
 
 use crate::FINDINGS_MAX;
 use crate::book::BookFact;
@@ -78,29 +80,6 @@ impl Check {
     }
 }
 
-/// What a report comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Everything was checked, and all of it holds.
-    Holds,
-    /// What was checked holds, and the book was not checked. That is no proof of the whole.
-    NotAllChecked,
-    /// Something does not hold.
-    Fails,
-}
-
-impl Verdict {
-    /// In capital words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Holds => "HOLDS",
-            Self::NotAllChecked => "NOT ALL CHECKED",
-            Self::Fails => "DOES NOT HOLD",
-        }
-    }
-}
-
 /// The verdict on a collector's folders.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Report {
@@ -163,6 +142,24 @@ impl Report {
         };
         report.judge();
         report
+    }
+
+    /// What may lie beside the catalogue: without findings, paths and names.
+    pub fn brief(&self, made: UnixSeconds) -> imprimatur_lake::Report {
+        let checked = |check: &Check| Checked {
+            invariant: check.invariant,
+            holds: check.holds,
+            checked: check.checked,
+            failed: check.failed,
+        };
+        imprimatur_lake::Report {
+            made,
+            verdict: self.verdict,
+            synthetic: self.synthetic,
+            rows: u64::try_from(self.rows).unwrap_or(u64::MAX),
+            log_size: self.facts.log_size,
+            checks: self.checks.iter().map(checked).collect(),
+        }
     }
 
     /// Comes to its verdict.

@@ -59,7 +59,13 @@ fn moment(data: &Path) -> Vec<Option<(u64, SystemTime)>> {
         let metadata = std::fs::metadata(data.join(path)).ok()?;
         Some((metadata.len(), metadata.modified().ok()?))
     };
-    let paths = ["lake/catalogue.json", "keys/keyring", "log/checkpoint", "evidence/manifest.json"];
+    let paths = [
+        "lake/catalogue.json",
+        "lake/overview.json",
+        "keys/keyring",
+        "log/checkpoint",
+        "evidence/manifest.json",
+    ];
     paths.map(of).to_vec()
 }
 

@@ -8,6 +8,7 @@ mod flips;
 mod forgeries;
 mod independent;
 mod moments;
+mod overview;
 mod report;
 mod retention;
 mod scan;

@@ -247,7 +247,7 @@ fn write(book: &Book, before: &View, op: Op) -> Result<(), BookError> {
             batch.append(record, section(Category::PrintTime), permit).unwrap();
             batch.finish()?;
             txn.keep_verdict(subject, number, frame, b"stored")?;
-            txn.count("stored", 1)?;
+            txn.count("stored", 1, TODAY)?;
         }
         Op::Erase(who) => {
             let subject = key(who).subject();

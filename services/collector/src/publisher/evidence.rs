@@ -11,8 +11,8 @@ use crate::error::CollectorError;
 
 impl Publisher {
     /// Writes the evidence that is new, the log's new tiles and checkpoint, and the manifest that
-    /// binds them to the catalogue.
-    pub(super) fn publish_evidence(&mut self, today: UtcDate) -> Result<(), CollectorError> {
+    /// binds them to the catalogue; gives the checkpoint.
+    pub(super) fn publish_evidence(&mut self, today: UtcDate) -> Result<String, CollectorError> {
         let book = &self.stores.book;
         let path = self.lake.folder().join("catalogue.json");
         let catalogue = std::fs::read(&path)
@@ -37,7 +37,7 @@ impl Publisher {
         for (hash, text) in book.policies()? {
             write_policy(&self.evidence, hash, &text)?;
         }
-        self.publish_log(log_size)?;
+        let checkpoint = self.publish_log(log_size)?;
         self.reached(Step::Logged)?;
         let manifest = Manifest {
             collector_key: self.collector_key(),
@@ -50,13 +50,15 @@ impl Publisher {
             counts,
             segments: self.stores.book.segments()?,
         };
-        Ok(manifest.store(&self.evidence)?)
+        manifest.store(&self.evidence)?;
+        Ok(checkpoint)
     }
 
-    /// Brings the log's folder to its first entries.
-    fn publish_log(&mut self, size: u64) -> Result<(), CollectorError> {
+    /// Brings the log's folder to its first entries; gives the signed checkpoint.
+    fn publish_log(&mut self, size: u64) -> Result<String, CollectorError> {
         let (note, view) = self.stores.book.log_view(size)?;
         let published = self.log.publish(&note, &view);
-        published.map_err(|error| CollectorError::Log(Box::new(error)))
+        published.map_err(|error| CollectorError::Log(Box::new(error)))?;
+        Ok(note)
     }
 }

@@ -36,7 +36,7 @@ impl Publisher {
                 requests = overdue,
                 "requests of owners are overdue; see `imprimatur subject requests --overdue`"
             );
-            txn.count("rights.overdue", u64::try_from(overdue).unwrap_or(u64::MAX))?;
+            txn.count("rights.overdue", u64::try_from(overdue).unwrap_or(u64::MAX), today)?;
         }
         txn.commit()?;
         if epochs > 0 {

@@ -40,6 +40,10 @@ pub struct Proof {
     /// Write the report as a page that people read and print. Not into the collector's folder.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Put the report in brief, without findings, beside the catalogue, where the console reads it: into
+    /// `DIR/lake/report.json`.
+    #[arg(long)]
+    pub publish: bool,
     /// Write the record of processing (GDPR Art. 30): JSON if FILE ends in `.json`, else a page.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! `imprimatur compliance verify`: the proof, its page, and the record of processing.
+//! `imprimatur compliance verify`: the proof, its page, its brief for the console, and the record of processing.
 
 use std::path::Path;
 
@@ -25,6 +25,9 @@ pub(super) fn run(args: &Proof) -> Result<(), CommandError> {
         imprimatur_verifier::verify_all(data, &wanted, &mut |now| line.show(&progress(now)));
     line.end();
     let (report, now) = (report?, SystemClock.now());
+    if args.publish {
+        report.brief(now).store(&data.join("lake")).map_err(CommandError::Beside)?;
+    }
     if let Some(path) = &args.html {
         write(path, &imprimatur_verifier::report_page(&report, now))?;
     }

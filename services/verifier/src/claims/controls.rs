@@ -54,6 +54,10 @@ pub(super) const PERMITS: &[Control] = &[
         "imprimatur-verifier tests::forgeries::a_subject_in_two_slots_is_found",
     ),
     control(
+        "the overview tells the coverage that the events add up to",
+        "imprimatur-verifier tests::overview::an_overview_that_is_not_what_the_events_add_up_to_is_caught",
+    ),
+    control(
         "the book stands as its events say",
         "imprimatur-verifier tests::book::a_standing_that_its_events_do_not_give_is_caught",
     ),
@@ -132,6 +136,10 @@ pub(super) const GEOMETRY: &[Control] = &[
         "imprimatur-verifier tests::scan::geometry_beside_the_evidence_is_caught_wherever_it_lies",
     ),
     control(
+        "overview and report hold counts, dates and words alone",
+        "imprimatur-verifier tests::overview::a_file_for_the_console_with_anything_else_in_it_is_caught",
+    ),
+    control(
         "every format in every disguise",
         "imprimatur-verifier tests::scan::every_format_is_found_plain_in_hex_and_in_base64_at_each_alignment",
     ),
@@ -208,6 +216,10 @@ pub(super) const PLANTED: &[Control] = &[
 
 /// Of INV-9.
 pub(super) const EVIDENCE: &[Control] = &[
+    control(
+        "the overview tells the log's checkpoint and no more answers than were counted",
+        "imprimatur-verifier tests::overview::an_overview_that_tells_more_answers_or_another_log_is_caught",
+    ),
     control(
         "the log is there and whole",
         "imprimatur-verifier tests::an_empty_log_beside_evidence_is_caught",

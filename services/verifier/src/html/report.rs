@@ -5,8 +5,9 @@ use maud::{Markup, html};
 use imprimatur_runtime::UnixSeconds;
 
 use super::{facts, page, table};
+use crate::Verdict;
 use crate::claims::{Claim, Shown};
-use crate::report::{Check, Report, Verdict};
+use crate::report::{Check, Report};
 
 /// The report as a page; `now` is when it was made.
 pub fn report_page(report: &Report, now: UnixSeconds) -> String {

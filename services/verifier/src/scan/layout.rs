@@ -52,15 +52,15 @@ impl Lists {
             parts.push(part.to_str()?);
         }
         match parts.as_slice() {
-            ["book.redb"] | ["lake", "catalogue.json"] | ["log", "checkpoint"] => {
-                Some(Known::Plain)
-            }
+            ["book.redb"]
+            | ["log", "checkpoint"]
+            | ["evidence", "manifest.json"]
+            | ["lake", "catalogue.json" | "overview.json" | "report.json"] => Some(Known::Plain),
             ["collector.key" | "log.key"] => (length == KEY_FILE).then_some(Known::Keys),
             ["keys", "keyring"] => {
                 (length > 0 && length.is_multiple_of(SLOT)).then_some(Known::Keys)
             }
             ["lake", inside @ ..] => self.lake.contains(&inside.join("/")).then_some(Known::Plain),
-            ["evidence", "manifest.json"] => Some(Known::Plain),
             ["evidence", "policies", name] => is_hashed(name).then_some(Known::Plain),
             ["policies", name] => name.strip_suffix(".toml").map(|_| Known::Policy),
             ["evidence", name] if self.segments.contains(*name) => Some(Known::Plain),

@@ -136,7 +136,7 @@ impl Collector {
         let logged = txn.record(key(seed).subject(), what, self.today.start()).unwrap().unwrap();
         if let What::Consent { signed_event } = what {
             self.keep_receipt(&txn, &logged, signed_event);
-            txn.count("consent.recorded", 1).unwrap();
+            txn.count("consent.recorded", 1, self.today).unwrap();
         }
         txn.commit().unwrap();
         logged
@@ -188,7 +188,7 @@ impl Collector {
         let position = batch.finish().unwrap();
         let verdict = verdict(seed, (number, frame), None);
         txn.keep_verdict(subject, number, frame, &verdict).unwrap();
-        txn.count("stored", 1).unwrap();
+        txn.count("stored", 1, self.today).unwrap();
         txn.commit().unwrap();
         position
     }
@@ -199,7 +199,7 @@ impl Collector {
         let frame = Digest::of(&[seed, u8::try_from(number).unwrap()]);
         let verdict = verdict(seed, (number, frame), Some(RefusalReason::NoGrant));
         txn.keep_verdict(key(seed).subject(), number, frame, &verdict).unwrap();
-        txn.count("refused.no_grant", 1).unwrap();
+        txn.count("refused.no_grant", 1, self.today).unwrap();
         txn.commit().unwrap();
     }
 
