@@ -54,7 +54,7 @@ struct Step {
     requirements: &'static str,
 }
 
-const ENVIRONMENTS: [Environment; 7] = [
+const ENVIRONMENTS: [Environment; 8] = [
     Environment {
         name: "octoprint",
         steps: &[Step {
@@ -101,6 +101,13 @@ const ENVIRONMENTS: [Environment; 7] = [
     },
     Environment { name: "buf", steps: &[Step { options: &[], requirements: BUF }] },
     Environment { name: "deny", steps: &[Step { options: &[], requirements: DENY }] },
+    Environment {
+        name: "schemathesis",
+        steps: &[Step {
+            options: &[],
+            requirements: include_str!("../../crates/testkit/peers/schemathesis.requirements.txt"),
+        }],
+    },
 ];
 
 /// Installs what is missing.

@@ -12,6 +12,7 @@ mod octoprint;
 mod opcua;
 mod prusalink;
 mod prusaslicer;
+mod schemathesis;
 mod slic3r;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use octoprint::OctoPrint;
 pub use opcua::{Asked, OpcUaMachine, Security};
 pub use prusalink::PrusaLink;
 pub use prusaslicer::{Profile, PrusaSlicer};
+pub use schemathesis::Schemathesis;
 pub use slic3r::Slic3r;
 
 use crate::process::Guarded;
@@ -40,6 +42,7 @@ const OCTOPRINT_PINS: &str = include_str!("../peers/octoprint.requirements.txt")
 const MOONRAKER_PINS: &str = include_str!("../peers/moonraker.requirements.txt");
 const PRUSALINK_PINS: &str = include_str!("../peers/prusalink.requirements.txt");
 const ASYNCUA_PINS: &str = include_str!("../peers/asyncua.requirements.txt");
+const SCHEMATHESIS_PINS: &str = include_str!("../peers/schemathesis.requirements.txt");
 const KLIPPY_PINS: &str = concat!(
     include_str!("../peers/klippy.requirements.txt"),
     include_str!("../peers/klippy-alone.requirements.txt")

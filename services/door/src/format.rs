@@ -10,16 +10,20 @@ use crate::problem::{Code, Problem};
 pub(crate) enum Format {
     Json,
     Csv,
+    Arrow,
+    Parquet,
 }
 
 impl Format {
-    const ALL: [Self; 2] = [Self::Json, Self::Csv];
+    const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Arrow, Self::Parquet];
 
     /// Its name as a parameter.
     fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Arrow => "arrow",
+            Self::Parquet => "parquet",
         }
     }
 
@@ -27,12 +31,18 @@ impl Format {
         match self {
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8",
+            Self::Arrow => "application/vnd.apache.arrow.stream",
+            Self::Parquet => "application/vnd.apache.parquet",
         }
     }
 
     /// The ending of a file's name; `None` for what is read at once.
     pub(crate) fn ending(self) -> Option<&'static str> {
-        (self != Self::Json).then_some(self.name())
+        match self {
+            Self::Json => None,
+            Self::Arrow => Some("arrows"),
+            Self::Csv | Self::Parquet => Some(self.name()),
+        }
     }
 
     /// The form of a parameter.
@@ -71,6 +81,8 @@ mod tests {
         accepts("text/csv", Format::Csv);
         accepts("Text/CSV;q=0.5, application/json", Format::Csv);
         accepts("text/html, application/json, text/csv", Format::Json);
+        accepts("application/vnd.apache.arrow.stream", Format::Arrow);
+        accepts("application/vnd.apache.parquet", Format::Parquet);
         accepts("*/*", Format::Json);
         accepts("image/png", Format::Json);
         assert_eq!(Format::accepted(&HeaderMap::new()), Format::Json);

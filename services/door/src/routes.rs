@@ -220,7 +220,9 @@ async fn answer(
     drop(place);
     let body = match format {
         Format::Json => json(&AnswerBody { answer: &answer, command: request.command() }),
-        Format::Csv => answer.to_csv().into_bytes(),
+        Format::Csv => answer.to_csv()?,
+        Format::Arrow => answer.to_arrow()?,
+        Format::Parquet => answer.to_parquet()?,
     };
     let mut response = of_type(format.media_type(), body);
     if let Some(ending) = format.ending() {

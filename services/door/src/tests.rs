@@ -5,6 +5,8 @@ mod refusals;
 mod roles;
 mod world;
 
+use imprimatur_testkit::peers::Schemathesis;
+
 use self::world::World;
 use crate::Role;
 
@@ -28,6 +30,20 @@ async fn an_engineer_is_answered_as_the_command_line_is() {
     assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
     assert_eq!(csv.header("content-disposition"), Some("attachment; filename=\"print_count.csv\""));
     assert!(csv.body.starts_with("material_family,principals,rows,count\npla,40,40,40\n"));
+    for (format, kind, ending) in [
+        ("arrow", "application/vnd.apache.arrow.stream", "arrows"),
+        ("parquet", "application/vnd.apache.parquet", "parquet"),
+    ] {
+        let named = format!("/v1/answers/print_count?format={format}");
+        let named = world.get(&named, &engineer).await;
+        let bearer = format!("authorization: Bearer {engineer}\r\naccept: {kind}\r\n");
+        let accepted = world.send("GET", b"/v1/answers/print_count", &bearer).await;
+        assert_eq!((named.status, named.header("content-type")), (200, Some(kind)));
+        assert_eq!(named.body, accepted.body);
+        let file = format!("attachment; filename=\"print_count.{ending}\"");
+        assert_eq!(named.header("content-disposition"), Some(file.as_str()));
+        assert_eq!(named.body.starts_with("PAR1"), format == "parquet");
+    }
 }
 
 #[tokio::test]
@@ -110,4 +126,28 @@ async fn a_stop_answers_what_is_under_way_and_then_nobody() {
     let address = world.address;
     world.stop().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+/// What the description says is what the door does, whoever asks: statuses, types, schemas, headers, methods,
+/// tokens. That some described questions are refused is no finding: which metric has which dimension
+/// cannot be said there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemathesis_finds_the_door_as_it_is_described() {
+    let world = World::new().await;
+    let description = format!("http://{}/openapi.json", world.address);
+    for role in Role::ALL {
+        let token = format!("Authorization: Bearer {}", world.token(role));
+        let arguments = [
+            "--checks=all",
+            "--exclude-checks=positive_data_acceptance",
+            "--phases=coverage,fuzzing",
+            "--max-examples=40",
+            "--seed=1",
+            "-H",
+            &token,
+        ];
+        let report = Schemathesis::run(&description, &arguments, world.folder.path()).await;
+        let report = report.unwrap_or_else(|error| panic!("{role}: {error}"));
+        assert!(report.contains("Tested: 7") && !report.contains("Rate limited"), "{report}");
+    }
 }

@@ -79,7 +79,7 @@ async fn query(args: &Query) -> Result<(), CommandError> {
     let answer = engine.answer(&request).await?;
     say::line(&match (args.json, args.csv) {
         (true, _) => json(&answer),
-        (_, true) => answer.to_csv().trim_end().to_owned(),
+        (_, true) => String::from_utf8_lossy(&answer.to_csv()?).trim_end().to_owned(),
         _ => answer.to_string().trim_end().to_owned(),
     });
     Ok(())

@@ -29,6 +29,7 @@ mod round;
 mod settle;
 mod sums;
 mod suppress;
+mod table;
 #[cfg(test)]
 mod tests;
 

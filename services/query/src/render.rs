@@ -1,4 +1,4 @@
-//! An answer for eyes and for other programs: a table with sparklines, and CSV.
+//! An answer for eyes: a table with sparklines.
 
 use std::fmt;
 
@@ -11,72 +11,10 @@ const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 const WITHHELD: char = '·';
 
 impl Answer {
-    /// The answer as CSV with a header line: one line a group, of a histogram one a bin. A bin that
-    /// is not told has nothing for its rows.
-    pub fn to_csv(&self) -> String {
-        let mut lines = vec![line(&self.header())];
-        for cell in &self.cells {
-            let start = self.start(cell);
-            for rest in columns(&cell.value) {
-                lines.push(line(&[start.clone(), rest].concat()));
-            }
-        }
-        lines.concat()
-    }
-
-    fn header(&self) -> Vec<String> {
-        let own: &[&str] = match self.cells.first().map(|cell| &cell.value) {
-            Some(Value::Count { .. }) | None => &["count"],
-            Some(Value::Mean { .. }) => &["mean", "low", "high", "total"],
-            Some(Value::Rate { .. }) => &["rate", "low", "high"],
-            Some(Value::Histogram { .. }) => &["bin", "low", "high", "bin_rows"],
-        };
-        let names = self.by.iter().map(|one| one.name());
-        names.chain(["principals", "rows"]).chain(own.iter().copied()).map(str::to_owned).collect()
-    }
-
     fn start(&self, cell: &Cell) -> Vec<String> {
         let places =
             self.by.iter().map(|one| cell.dimensions.get(one).cloned().unwrap_or_default());
         places.chain([cell.principals.to_string(), cell.rows.to_string()]).collect()
-    }
-}
-
-fn line(fields: &[String]) -> String {
-    let quoted = fields.iter().map(|field| {
-        if field.contains([',', '"', '\n']) {
-            format!("\"{}\"", field.replace('"', "\"\""))
-        } else {
-            field.clone()
-        }
-    });
-    quoted.collect::<Vec<_>>().join(",") + "\n"
-}
-
-fn columns(value: &Value) -> Vec<Vec<String>> {
-    let number = |number: f64| format!("{number:.6}");
-    let perhaps = |value: Option<f64>| value.map(number).unwrap_or_default();
-    match value {
-        Value::Count { count } => vec![vec![count.to_string()]],
-        Value::Mean { mean, low, high, total } => {
-            vec![vec![number(*mean), perhaps(*low), perhaps(*high), number(*total)]]
-        }
-        Value::Rate { rate, low, high } => {
-            vec![vec![number(*rate), number(*low), number(*high)]]
-        }
-        Value::Histogram { bins, .. } => {
-            let bound = |value: Option<f64>| value.map(|value| value.to_string());
-            let bin = |bin: &Bin| {
-                let (low, high) = (bound(bin.low), bound(bin.high));
-                vec![
-                    bin.meaning.clone(),
-                    low.unwrap_or_default(),
-                    high.unwrap_or_default(),
-                    bin.rows.map(|rows| rows.to_string()).unwrap_or_default(),
-                ]
-            };
-            bins.iter().map(bin).collect()
-        }
     }
 }
 
