@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use imprimatur_consent::standing::within;
 use imprimatur_consent::{Category, Digest, PrincipalId};
 use imprimatur_runtime::UtcDate;
 
-use super::{Group, Hot, Index, bit, days, place};
+use super::{Agreed, Group, Index, bit, days, place};
 
 /// Enrolled principals and what they agree to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +23,12 @@ struct Share {
     principal: PrincipalId,
     enrolled: bool,
     ended: bool,
+    said: Said,
+}
+
+/// A policy and the categories that stand under it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Said {
     policy: u16,
     categories: u16,
 }
@@ -31,63 +36,71 @@ struct Share {
 impl Index {
     /// Counts what stands today.
     pub fn coverage(&self, today: UtcDate) -> Coverage {
-        let mut shares: Vec<Share> = Vec::with_capacity(self.len());
-        for hot in &self.hot {
-            let Some(cold) = self.cold.get(hot.slot) else { continue };
-            let more = self.more.get(&hot.slot).filter(|_| hot.more);
-            let more = more.into_iter().flat_map(|groups| groups.iter().copied());
-            shares.extend(std::iter::once(hot.group).chain(more).map(|group| Share {
-                principal: cold.principal,
-                enrolled: cold.enrolled,
-                ended: cold.ended,
-                policy: group.policy,
-                categories: self.standing(hot, group, today),
-            }));
-        }
+        let mut shares = self.shares(today);
         shares.sort_unstable_by_key(|share| share.principal);
-        let mut principals = 0;
-        let mut counts = vec![[0_u64; 12]; self.policies.len()];
-        let mut said: BTreeMap<u16, u16> = BTreeMap::new();
+        let (mut principals, mut own) = (0, Vec::new());
+        // Many principals say the same: the categories are told apart at the end.
+        let mut alike: BTreeMap<Said, u64> = BTreeMap::new();
         for of_one in shares.chunk_by(|one, other| one.principal == other.principal) {
             let enrolled = of_one.iter().any(|share| share.enrolled);
             if !enrolled || of_one.iter().all(|share| share.ended) {
                 continue;
             }
             principals += 1;
-            said.clear();
             for share in of_one {
-                *said.entry(share.policy).or_default() |= share.categories;
+                unite(&mut own, share.said);
             }
-            for (&policy, &categories) in &said {
-                let Some(counts) = counts.get_mut(usize::from(policy)) else { continue };
-                let yes = |category: &Category| categories & bit(*category) != 0;
-                for category in Category::ALL.into_iter().filter(yes) {
-                    counts.get_mut(place(category)).into_iter().for_each(|count| *count += 1);
-                }
-            }
+            own.drain(..).for_each(|said| *alike.entry(said).or_default() += 1);
         }
-        let mut granted = BTreeMap::new();
-        for (agreed, counts) in self.policies.iter().zip(counts) {
+        let mut granted: BTreeMap<(Category, Digest), u64> = BTreeMap::new();
+        for (said, count) in alike {
+            let Some(agreed) = self.policies.get(usize::from(said.policy)) else { continue };
             for category in Category::ALL {
-                let count = counts.get(place(category)).copied().unwrap_or(0);
-                if count > 0 {
-                    granted.insert((category, agreed.policy), count);
+                if said.categories & bit(category) != 0 {
+                    *granted.entry((category, agreed.policy)).or_default() += count;
                 }
             }
         }
         Coverage { principals, granted }
     }
 
-    /// The categories of a group whose grant stands today, by the rule of [`Index::decide`].
-    fn standing(&self, hot: &Hot, group: Group, today: UtcDate) -> u16 {
-        if hot.restricted_until != 0 && days(today) <= hot.restricted_until {
-            return 0;
+    fn shares(&self, today: UtcDate) -> Vec<Share> {
+        let alive: Vec<u16> = self.policies.iter().map(|agreed| agreed.alive(today)).collect();
+        let mut shares = Vec::with_capacity(self.len());
+        for hot in &self.hot {
+            let Some(cold) = self.cold.get(hot.slot) else { continue };
+            let (principal, enrolled, ended) = (cold.principal, cold.enrolled, cold.ended);
+            let restricted = hot.restricted_until != 0 && days(today) <= hot.restricted_until;
+            let share = |group: &Group| {
+                let alive = alive.get(usize::from(group.policy)).copied().unwrap_or(0);
+                let holds = group.since <= days(today) && days(today) < group.ends && !restricted;
+                let categories = if holds { group.categories & alive } else { 0 };
+                let said = Said { policy: group.policy, categories };
+                Share { principal, enrolled, ended, said }
+            };
+            shares.push(share(&hot.group));
+            if hot.more {
+                shares.extend(self.more.get(&hot.slot).into_iter().flatten().map(share));
+            }
         }
-        let since = UtcDate(u32::from(group.since));
-        let stands = |category: &Category| {
-            let granted = group.categories & bit(*category) != 0;
-            granted && within(since, self.ends(group, *category), today, today).is_ok()
+        shares
+    }
+}
+
+impl Agreed {
+    /// The categories that no later policy has ended.
+    fn alive(&self, today: UtcDate) -> u16 {
+        let alive = |category: &Category| {
+            self.overtaken.get(place(*category)).is_some_and(|ends| days(today) < *ends)
         };
-        Category::ALL.into_iter().filter(stands).fold(0, |all, category| all | bit(category))
+        Category::ALL.into_iter().filter(alive).fold(0, |all, category| all | bit(category))
+    }
+}
+
+/// Adds what one subject says to what its principal's others say.
+fn unite(own: &mut Vec<Said>, more: Said) {
+    match own.iter_mut().find(|said| said.policy == more.policy) {
+        Some(said) => said.categories |= more.categories,
+        None => own.push(more),
     }
 }
