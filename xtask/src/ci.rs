@@ -3,17 +3,18 @@
 use std::process::Command;
 
 use crate::error::TaskError;
-use crate::{fuzz, peers, promises, run, test, tidy};
+use crate::{console as page, fuzz, peers, promises, run, test, tidy};
 
 /// A name for the report, and what to do.
 type Step = (&'static str, fn() -> Result<(), TaskError>);
 
 /// Tests come last, but for what reads their report.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("format", format),
     ("tidy", tidy::check),
     ("buf", buf_lint),
     ("deny", deny),
+    ("console", console),
     ("clippy", clippy),
     ("doc", doc),
     ("test", test::all),
@@ -52,6 +53,11 @@ fn doc() -> Result<(), TaskError> {
     let mut command = run::cargo();
     command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
     run::check(&mut command)
+}
+
+/// What the console took from npm is what its lock file names.
+fn console() -> Result<(), TaskError> {
+    page::vendor(true)
 }
 
 /// A minute for each target.

@@ -54,6 +54,9 @@ pub(crate) enum TaskError {
         #[source]
         source: serde_json::Error,
     },
+    /// A file of the console is not the one of the locked package. Run `cargo xtask console` and look at what changed.
+    #[error("`{path}` is not what the lock file names; copy it again: cargo xtask console")]
+    Vendor { path: String },
     /// What `promises` found; it has been printed.
     #[error("{count} faults in the registry of promises")]
     Promises { count: usize },

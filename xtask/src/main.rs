@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask peers|test|faults|fuzz|agent|footprint|disturb|promises|tidy|buf|deny|ci`.
+//! The project's own commands: `cargo xtask peers|test|faults|fuzz|agent|footprint|disturb|console|promises|tidy|buf|deny|ci`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that people read")]
 
 mod agent;
 mod ci;
+mod console;
 mod disturb;
 mod error;
 mod faults;
@@ -103,6 +104,12 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Copy the console's chart library from npm, as its lock file names it.
+    Console {
+        /// Copy nothing; fail where a file is not the locked package's.
+        #[arg(long)]
+        check: bool,
+    },
     /// Write `docs/promises.md` and `docs/cases.md` from their registries and the tests that exist.
     Promises {
         /// Write nothing; fail where a page is stale or a promise or case is open.
@@ -140,6 +147,7 @@ fn main() -> ExitCode {
             footprint::run(&footprint::Options { seconds, printers, agent, json })
         }
         Task::Disturb { pairs, pace, agent, json } => disturb::run(pairs, pace, agent, json),
+        Task::Console { check } => console::vendor(check),
         Task::Promises { check, passed } => promises::run(check, passed.as_deref()),
         Task::Tidy => tidy::check(),
         Task::Buf => ci::buf_lint(),

@@ -1,4 +1,4 @@
-//! Installs the real programs that tests run against: Debian packages, and Python environments in a cache.
+//! Installs the real programs that tests run against: Debian packages, Python environments and npm packages in a cache.
 //!
 //! Keeps true: each environment is remade when its pins change, which the marker `installed.txt`
 //! tells; a half-made one has no marker and is remade. Fast when all is there.
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::TaskError;
-use crate::run;
+use crate::{console, run};
 
-/// From Debian 12: the brokers, the slicers and Cura's definitions, what makes system calls fail and file systems, and what
-/// the Python environments need to be made.
-const PACKAGES: [&str; 19] = [
+/// From Debian 12: the brokers, the slicers and Cura's definitions, the browser, what makes system calls fail and file systems,
+/// and what the Python environments need to be made.
+const PACKAGES: [&str; 21] = [
     "mosquitto",
     "openssl",
     "nats-server",
@@ -20,6 +20,8 @@ const PACKAGES: [&str; 19] = [
     "slic3r",
     "cura-engine",
     "cura",
+    "chromium",
+    "chromium-driver",
     "strace",
     "e2fsprogs",
     "libusb-dev",
@@ -117,7 +119,8 @@ pub(crate) fn install() -> Result<(), TaskError> {
     for environment in &ENVIRONMENTS {
         make(&cache, environment)?;
     }
-    println!("peers: all there, Python environments in {}", cache.display());
+    console::packages()?;
+    println!("peers: all there, their environments in {}", cache.display());
     Ok(())
 }
 
@@ -140,8 +143,12 @@ fn tool(name: &str, program: &str) -> Result<PathBuf, TaskError> {
 }
 
 fn install_packages() -> Result<(), TaskError> {
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         PACKAGES.into_iter().filter(|package| !is_installed(package)).collect();
+    // Node.js from elsewhere brings npm with it and excludes Debian's package.
+    if !console::has_npm() {
+        missing.push("npm");
+    }
     if missing.is_empty() {
         return Ok(());
     }
