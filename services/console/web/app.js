@@ -59,7 +59,8 @@ async function session() {
   if (current() || !token()) return current();
   open(null, 'Imprimatur', loading('Signing in'));
   try {
-    remember(token(), await ask('v1/session'));
+    const told = await ask('v1/session');
+    remember(token(), told);
   } catch (error) {
     if (error instanceof Refused && error.status === 401) return null;
     open(null, 'Imprimatur', h('h1', {}, 'Not signed in'), refusal(error, show));

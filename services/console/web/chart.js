@@ -183,9 +183,8 @@ export function stacked({ labels, series, axis, text }) {
   }));
 }
 
-/** What each colour and shape stands for; nothing where there is one series. */
+/** What each colour and shape stands for. */
 export function legend(names, { shapes = true } = {}) {
-  if (names.length < 2) return null;
   return h('ul', { class: 'legend' }, names.map((name, index) => {
     const sign = h('span', { class: `sign ${shapes ? SHAPES[index] : 'rect'}`, 'aria-hidden': 'true' });
     sign.style.setProperty('--colour', `var(--series-${(index % SERIES_MOST) + 1})`);

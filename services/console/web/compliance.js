@@ -35,16 +35,14 @@ const VERDICTS = {
 function report(told) {
   if (!told) {
     return section('report', 'Last report',
-      h('p', { class: 'empty' }, 'No report yet. Make one with ', h('code', {}, 'imprimatur compliance verify'), '.'));
+      h('p', { class: 'empty' }, 'No report yet: ', h('code', {}, 'imprimatur compliance verify'), ' makes one.'));
   }
-  const [kind, text] = VERDICTS[told.verdict] ?? (told.holds ? VERDICTS.holds : VERDICTS.fails);
+  const [kind, text] = VERDICTS[told.verdict] ?? VERDICTS.fails;
   const facts = [
-    ['Published', told.facts?.published ?? told.published, moment],
-    ['Consent events', told.consent_events, whole],
-    ['Commits', told.commits, whole],
-    ['Files', told.files, whole],
-    ['Rows', told.rows, whole],
-  ].filter(([, value]) => value !== undefined && value !== null);
+    ['Made', told.made, moment],
+    ['Rows matched', told.rows, whole],
+    ['Entries of the log', told.log_size, whole],
+  ];
   const checks = told.checks ?? [];
   return section('report', 'Last report',
     h('p', { class: 'verdict', 'data-verdict': told.verdict }, mark(kind, text)),
@@ -53,14 +51,15 @@ function report(told) {
     checks.length > 0 && table('Checks of the last report',
       [{ title: 'Invariant', head: true }, { title: 'What it says' }, { title: 'Verdict' }, { title: 'Checks', number: true }],
       checks.map((check) => [
-        String(check.invariant), check.sentence,
+        String(check.invariant), check.name ?? '',
         check.holds ? mark('good', 'holds') : mark('bad', `${plural(check.failed, 'finding', 'findings')}`), whole(check.checked),
       ])));
 }
 
 /** What a due date means today. */
-function standing({ due, done }) {
+function standing({ due, done, held }) {
   if (done) return mark('good', `done ${longDay(done)}`);
+  if (held) return mark('wait', 'stopped by a legal hold');
   const days = Math.round((date(due) - Math.floor(Date.now() / DAY) * DAY) / DAY);
   if (days < 0) return mark('bad', `overdue by ${plural(-days, 'day', 'days')}`);
   if (days <= 7) return mark('warn', days === 0 ? 'due today' : `due in ${plural(days, 'day', 'days')}`);
@@ -71,7 +70,7 @@ function requests(all) {
   if (!all.length) return section('requests', 'Requests', h('p', { class: 'empty' }, 'Nobody has asked for anything yet.'));
   const today = new Date().toISOString().slice(0, 10);
   const open = all.filter((one) => !one.done);
-  const late = open.filter((one) => one.due < today).length;
+  const late = open.filter((one) => !one.held && one.due < today).length;
   const sorted = all.toSorted((a, b) => Number(Boolean(a.done)) - Number(Boolean(b.done)) || a.due.localeCompare(b.due));
   return section('requests', 'Requests',
     h('p', {}, late

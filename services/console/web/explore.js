@@ -102,6 +102,6 @@ function start(questions, metrics) {
   return h('section', { class: 'card', 'aria-labelledby': 'start-title' },
     h('h2', { id: 'start-title' }, 'Start with one of twenty questions'),
     h('p', { class: 'hint' }, 'What a quality engineer asks; model 12 and its firmware are examples. Or choose a metric: ',
-      'at most three dimensions, and the fewer, the larger the groups, of which more are told.'),
+      'the fewer dimensions, the larger the groups, and the more of them are told.'),
     h('ul', { class: 'ideas' }, questions.map(card)));
 }

@@ -1,10 +1,13 @@
 // A question as the address holds it, and the form that makes one.
 
 import { h } from './dom.js';
-import { title } from './words.js';
+import { month, title } from './words.js';
 
 /** Most dimensions of a question, as the server has it. */
 const DIMENSIONS_MOST = 3;
+
+/** Months that are offered as the first: rows are kept for less. */
+const MONTHS = 36;
 
 /** Out of the address: `metric=..&by=a,b&where=a=x,b=y&since=DATE`. */
 export function read(state) {
@@ -25,6 +28,17 @@ export function link({ metric, by, where, since }) {
   return `#/explore?${state.toString().replaceAll('%2C', ',').replaceAll('%3D', '=')}`;
 }
 
+/** First days of months that a question may start with: months are what each group is held to. */
+function months(chosen) {
+  const now = new Date();
+  const firsts = Array.from({ length: MONTHS }, (_, back) => {
+    const first = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - back, 1));
+    return first.toISOString().slice(0, 10);
+  });
+  const all = !chosen || firsts.includes(chosen) ? firsts : [chosen, ...firsts];
+  return [option('', 'all that is kept', chosen), ...all.map((first) => option(first, /-01$/.test(first) ? month(first) : first, chosen))];
+}
+
 const option = (value, text, chosen) => h('option', { value, selected: chosen === value }, text);
 
 /** The form in its box, which folds on a small screen; `ask` is called with the question, `fill` shows one. */
@@ -39,7 +53,7 @@ export function questionForm(metrics, dimensions, ask) {
   const about = h('p', { class: 'hint', id: 'about' });
   const groups = h('div', { class: 'groups' });
   const filters = h('div', { class: 'filters' });
-  const since = h('input', { id: 'since', type: 'date' });
+  const since = h('select', { id: 'since' });
   const add = h('button', { type: 'button', class: 'small', id: 'add-filter', onclick: () => filter(['', ''], true) }, 'Add a filter');
 
   const metric = () => metrics.find((one) => one.name === metricField.value);
@@ -49,22 +63,27 @@ export function questionForm(metrics, dimensions, ask) {
     chosen && !allowed().includes(chosen) && option(chosen, `${title(chosen)} (not of this metric)`, chosen),
   ].flat();
 
+  const meaning = (name) => (known.get(name)?.meaning ?? '').replaceAll('`', '');
+
   function group(index, chosen) {
     const id = `by-${index + 1}`;
     const label = h('label', { for: id }, index ? 'and by' : 'Group by');
-    const hint = h('span', { class: 'hint' }, known.get(chosen)?.meaning ?? '');
+    const hint = h('span', { class: 'hint' }, meaning(chosen));
     const changed = () => {
-      regroup(question().by);
-      groups.querySelector(`#${id}`)?.focus();
+      hint.textContent = meaning(select.value);
+      offer();
     };
     const select = h('select', { id, onchange: changed }, choices(chosen, index ? 'nothing more' : 'nothing: one number for all'));
     return h('div', { class: 'field' }, label, select, hint);
   }
 
-  /** As many fields as there are dimensions, and one more while one more is possible. */
-  function regroup(by) {
-    const count = Math.min(by.length + 1, DIMENSIONS_MOST);
-    groups.replaceChildren(...Array.from({ length: count }, (_, index) => group(index, by[index] ?? '')));
+  /** One empty field stands after those that are chosen, while one more is possible. Fields in use stay: somebody types in one. */
+  function offer() {
+    const fields = [...groups.children];
+    const chosen = fields.findLastIndex((field) => field.querySelector('select').value) + 1;
+    const count = Math.min(chosen + 1, DIMENSIONS_MOST);
+    fields.slice(count).forEach((field) => field.remove());
+    for (let index = fields.length; index < count; index += 1) groups.append(group(index, ''));
   }
 
   let filterCount = 0;
@@ -110,7 +129,8 @@ export function questionForm(metrics, dimensions, ask) {
   function choose({ by, where }) {
     const one = metric();
     about.replaceChildren(...(one ? [one.question ?? '', ' ', h('code', {}, one.name)] : ['Each metric is registered: nothing else can be asked.']));
-    regroup(by);
+    groups.replaceChildren(...by.map((name, index) => group(index, name)));
+    offer();
     filters.replaceChildren();
     where.forEach((pair) => filter(pair, false));
     add.disabled = !one;
@@ -118,7 +138,7 @@ export function questionForm(metrics, dimensions, ask) {
 
   function fill(wanted) {
     metricField.value = wanted.metric;
-    since.value = wanted.since;
+    since.replaceChildren(...months(wanted.since));
     choose(wanted);
   }
 
@@ -131,8 +151,9 @@ export function questionForm(metrics, dimensions, ask) {
   },
   h('div', { class: 'field' }, h('label', { for: 'metric' }, 'Metric'), metricField, about),
   groups,
-  h('fieldset', {}, h('legend', {}, 'Only where'), filters, add, h('p', { class: 'hint' }, 'Several values of one dimension mean any of them.')),
-  h('div', { class: 'field' }, h('label', { for: 'since' }, 'First day (UTC)'), since),
+  h('fieldset', {}, h('legend', {}, 'Only these groups'), filters, add,
+    h('p', { class: 'hint' }, 'A filter counts as a dimension; a question has at most three. Several values only of one that is grouped by.')),
+  h('div', { class: 'field' }, h('label', { for: 'since' }, 'First month'), since),
   h('button', { class: 'primary', id: 'ask' }, 'Ask'));
   const box = h('details', { class: 'card question', open: true }, h('summary', {}, h('h2', {}, 'Question')), form);
   return { box, fill };

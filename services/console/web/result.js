@@ -6,7 +6,7 @@ import * as chart from './chart.js';
 import { h, icon, mark, say, snippet } from './dom.js';
 import { refusal } from './problem.js';
 import { table, withheld } from './table.js';
-import { day, digitsOf, fine, longDay, moment, plural, spaced, title, whole, whyWithheld } from './words.js';
+import { day, digitsOf, duration, fine, longDay, moment, plural, spaced, title, whole, whyWithheld } from './words.js';
 
 /** Small charts that are shown before a reader asks for all. */
 const PANELS_MOST = 6;
@@ -54,7 +54,8 @@ function difference(answer) {
   if (!one) return null;
   const [times, unit] = kind(answer) === 'rate' ? [100, ' points'] : [1, ` ${answer.unit}`];
   const ends = [one.difference, one.low, one.high].map((number) => Number((number * times).toPrecision(12)));
-  const [value, low, high] = ends.map((number) => fine(number, digitsOf(ends)));
+  const digits = Math.min(2, digitsOf(ends));
+  const [value, low, high] = ends.map((number) => number.toFixed(digits));
   const sign = one.difference > 0 ? '+' : '';
   const clear = one.low > 0 || one.high < 0;
   return h('p', { class: 'difference', id: 'difference' },
@@ -65,7 +66,7 @@ function difference(answer) {
 
 /** Counts, means and shares. */
 function numbers(answer, orders) {
-  const third = answer.by[2];
+  const third = drawn(answer)[2];
   const panels = third === undefined ? [null] : values(answer, third, orders);
   const figures = panels.map((panel) => {
     const cells = panel === null ? answer.cells : answer.cells.filter((cell) => cell.dimensions[third] === panel);
@@ -86,8 +87,11 @@ function numbers(answer, orders) {
   return h('div', {}, figure(figures), table(`${answer.title}, the same numbers`, columns, rows, { id: 'numbers' }));
 }
 
+/** The dimensions as a chart has them, along, by series and by panel: time goes along. */
+const drawn = ({ by }) => by.toSorted((one, other) => Number(isTime(other)) - Number(isTime(one)));
+
 function numbersChart(answer, cells, orders) {
-  const [first, second] = answer.by;
+  const [first, second] = drawn(answer);
   const names = second === undefined ? [''] : values(answer, second, orders);
   const shown = names.slice(0, chart.SERIES_MOST);
   const labels = first === undefined ? ['all'] : isTime(first) ? allTimes(answer, first) : values(answer, first, orders);
@@ -109,7 +113,7 @@ function numbersChart(answer, cells, orders) {
   };
   return [
     second !== undefined && h('p', { class: 'of' }, title(second)),
-    chart.legend(shown.map(spaced), { shapes: !bars || isTime(first) }),
+    second !== undefined && chart.legend(shown.map(spaced), { shapes: !bars || isTime(first) }),
     isTime(first) ? chart.times(all) : chart.groups(all),
     names.length > shown.length && h('p', { class: 'hint' }, `The chart shows ${shown.length} of ${names.length}; the table has all.`),
   ];
@@ -127,11 +131,11 @@ function histogram(answer) {
     return () => h('div', { class: 'panel' },
       !single && h('h3', {}, placeLong(cell, answer.by), h('small', {}, ` ${whole(cell.rows)} rows`)),
       chart.bins({
-        labels: bins.map((bin) => (ranges ? edge(bin) : spaced(bin.meaning))),
+        labels: bins.map((bin) => (ranges ? edge(bin, unit) : spaced(bin.meaning))),
         rows: cell.value.bins.map(scaled),
-        texts: cell.value.bins.map((bin) => `${bin.meaning}: ${bin.rows === null ? 'withheld' : `${whole(bin.rows)} rows`}`),
+        texts: cell.value.bins.map((bin) => `${spaced(bin.meaning)}: ${bin.rows === null ? 'withheld' : `${whole(bin.rows)} rows`}`),
         axis: single ? answer.unit : '% of what is told',
-        along: ranges ? `from, ${unit}` : null,
+        along: ranges ? `from${unit === 's' ? '' : `, ${spaced(unit)}`}` : null,
         text: `Distribution of ${placeLong(cell, answer.by) || 'all'} over ${bins.length} bins.`,
       }));
   });
@@ -151,7 +155,10 @@ function histogram(answer) {
 }
 
 /** The lower end of a bin, which is what stands below a bar. */
-const edge = (bin) => (bin.low === null || !Number.isFinite(bin.low) ? `< ${fine(bin.high)}` : fine(bin.low));
+function edge({ low, high }, unit) {
+  const write = unit === 's' ? duration : (number) => fine(number);
+  return low === null ? `< ${write(high)}` : write(low);
+}
 
 /** Charts beside each other, each made by a function; many wait until somebody wants them. */
 function figure(panels, note) {

@@ -3,6 +3,9 @@
 import { h } from './dom.js';
 import { whole } from './words.js';
 
+/** A date stays on one line. */
+const DAY = /^\d{4}-\d{2}-\d{2}$/;
+
 /** Rows from which a table scrolls in its frame, under its own headings. */
 const LONG = 30;
 
@@ -18,7 +21,7 @@ export function table(caption, columns, rows, { id } = {}) {
     h('th', { scope: 'col', class: column.number ? 'number' : null, title: column.hint }, column.title);
   const cell = (value, index) => {
     const { number, head } = columns[index];
-    const attributes = { class: number ? 'number' : null };
+    const attributes = { class: number ? 'number' : DAY.test(value) ? 'day' : null };
     return head ? h('th', { scope: 'row', ...attributes }, value) : h('td', attributes, value);
   };
   return h('div', { class: rows.length > LONG ? 'scroll long' : 'scroll', tabindex: '0', role: 'region', 'aria-label': caption },

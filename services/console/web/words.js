@@ -2,6 +2,7 @@
 
 const WHOLE = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
+const MONTH = new Intl.DateTimeFormat('en-GB', { month: 'long', year: 'numeric', timeZone: 'UTC' });
 const LONG_DAY = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' });
 const MOMENT = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' });
 
@@ -23,6 +24,7 @@ export const plural = (count, one, many) => `${whole(count)} ${count === 1 ? one
 /** `2026-11-22` as a date. */
 export const date = (text) => new Date(`${text}T00:00:00Z`);
 export const day = (text) => DAY.format(date(text));
+export const month = (text) => MONTH.format(date(text));
 export const longDay = (text) => LONG_DAY.format(date(text));
 
 /** Seconds since 1970, or a time in ISO 8601, as a time in UTC. */
@@ -37,8 +39,14 @@ export function title(name) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** A class of the contract as people write it: `stopped_by_user`. */
-export const spaced = (value) => value.replaceAll('_', ' ');
+/** A class of the contract as people write it: `stopped_by_user`, `205 to 215 degC`. */
+export const spaced = (value) => value.replaceAll('_', ' ').replaceAll('degC', '\u00b0C');
+
+/** A time of some seconds, short. */
+export function duration(seconds) {
+  if (seconds < 60) return `${whole(seconds)} s`;
+  return seconds < 5400 ? `${whole(seconds / 60)} min` : `${whole(seconds / 3600)} h`;
+}
 
 /** Why a group is not told, for a threshold of `k`. */
 export function whyWithheld(k) {
@@ -56,13 +64,16 @@ const NEXT = {
   dimension_not_allowed: 'Remove this dimension, or choose another metric.',
   unknown_value: 'Choose a value from the list.',
   not_a_filter: 'Write a filter as a dimension and a value.',
-  bad_date: 'Write the first day as a date, for example 2026-11-01.',
+  bad_date: 'Write the first day of a month, for example 2026-11-01.',
+  several_values: 'Group by this dimension, too, or keep one value of it.',
+  bad_parameter: 'Check the link: a question has a metric, by, where and since.',
+  too_long: 'Ask with fewer filters.',
   too_fine: 'Use fewer dimensions, or others.',
-  below_threshold: 'Use fewer dimensions, wider filters, or another first day.',
+  below_threshold: 'Use fewer dimensions or filters, or another first month.',
   too_near: 'This question differs too little from one that was answered. Ask that one again, or change the filters by more.',
   budget_spent: 'Ask a question that was answered before; its answer stays the same.',
   rate_limited: 'Wait a little, then ask again.',
-  too_large: 'Use a later first day or fewer dimensions, or try again later.',
+  too_large: 'Use a later first month or fewer dimensions, or try again later.',
   not_published: 'The collector has published nothing yet. Try again later.',
   not_found: 'Check the link.',
   internal: 'Tell your operator the number above; it is in the server\'s log.',

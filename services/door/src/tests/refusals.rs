@@ -123,6 +123,8 @@ async fn who_asks_too_often_is_told_when_to_come_again() {
     is(&guess.refusal(), 429, "rate_limited");
     assert_eq!(guess.header("retry-after"), Some("5"));
     is(&world.get("/nothing", "").await.refusal(), 429, "rate_limited");
+    // A page is many files, so they are not counted.
+    assert_eq!(world.get("/assets/style.css", "").await.status, 200);
     world.clock.advance(Duration::from_secs(5));
     assert_eq!(world.get("/healthz", "").await.status, 200);
     is(&world.get("/v1/session", &engineer).await.refusal(), 429, "rate_limited");

@@ -1,0 +1,1 @@
+//! Nothing: this crate is its tests, in `console`. They run the programs that `cargo build --bins` made.
