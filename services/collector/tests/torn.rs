@@ -49,12 +49,12 @@ async fn no_file_that_was_cut_is_believed() {
 }
 
 #[tokio::test]
-async fn catalogue_and_manifest_that_were_cut_are_written_anew() {
+async fn catalogue_overview_and_manifest_that_were_cut_are_written_anew() {
     let mut rig = granted().await;
     rig.submit(&sealed(&batch(1, vec![print()]))).await;
     rig.publish();
     let folder = rig.end().await;
-    for name in ["lake/catalogue.json", "evidence/manifest.json"] {
+    for name in ["lake/catalogue.json", "lake/overview.json", "evidence/manifest.json"] {
         let path = folder.path().join(name);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() / 2]).unwrap();

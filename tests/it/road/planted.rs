@@ -174,7 +174,14 @@ fn places(rig: &Rig, host: &Host) -> Vec<(String, Vec<u8>)> {
     // What compression hides in a file is searched as it reads.
     let rows = RecordKind::ALL.map(|kind| rig.rows(kind));
     all.push(("rows of the lake".to_owned(), format!("{rows:?}").into_bytes()));
-    for place in ["wire `agents`", "book.redb", "catalogue.json", ".parquet", "log of the agent"] {
+    for place in [
+        "wire `agents`",
+        "book.redb",
+        "catalogue.json",
+        "overview.json",
+        ".parquet",
+        "log of the agent",
+    ] {
         let there = |one: &(String, Vec<u8>)| one.0.contains(place) && !one.1.is_empty();
         assert!(all.iter().any(there), "nothing was searched in {place}");
     }
