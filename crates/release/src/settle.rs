@@ -230,10 +230,11 @@ fn rounded(exact: &Ratio, most: f64) -> Ratio {
     while half * power < 10.0 && power < 1e9 {
         power *= 10.0;
     }
+    let high = ((exact.high * power).ceil() / power).min(most);
     Ratio {
-        value: exact.value.map(|value| (value * power).round() / power),
+        value: exact.value.map(|value| ((value * power).round() / power).min(high)),
         low: (exact.low * power).floor() / power,
-        high: ((exact.high * power).ceil() / power).min(most),
+        high,
     }
 }
 

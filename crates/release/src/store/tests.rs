@@ -1,6 +1,8 @@
 //! Releases on a disk: repeats, crashes, neighbours on the same folder, withdrawal, damage.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
@@ -146,6 +148,47 @@ fn many_at_once_spend_one_budget() {
     assert_eq!(told.into_inner(), 10);
     let releases = Releases::open(folder.path(), limits()).unwrap();
     assert_eq!((spent(&releases), releases.list().unwrap().len()), (1_000_000, 10));
+}
+
+/// Whether somebody waits for the lock of this folder.
+fn is_waited_for(folder: &Path) -> bool {
+    let lock = fs::metadata(folder.join("lock")).unwrap();
+    let file = format!(":{} ", lock.ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| line.contains("->") && line.contains(&file))
+}
+
+#[test]
+fn another_process_is_waited_for_and_what_it_spent_counts() {
+    let (folder, releases) = folder();
+    let (other_folder, other) = self::folder();
+    for name in 0..10 {
+        release(&other, name).unwrap();
+    }
+    // It holds the lock, spends all that there is when it is told to, and ends.
+    let script = "echo held; read go; cp \"$0\"/budget.jsonl \"$1\"";
+    let mut process = Command::new("flock")
+        .arg(folder.path().join("lock"))
+        .args(["sh", "-c", script])
+        .args([other_folder.path(), folder.path()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("install `flock`: apt-get install util-linux");
+    let mut held = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut held).unwrap();
+    assert_eq!(held, "held\n");
+    let refused = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| release(&releases, 11));
+        while !is_waited_for(folder.path()) {
+            assert!(!asking.is_finished(), "it did not wait");
+            std::thread::yield_now();
+        }
+        process.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        asking.join().unwrap().unwrap_err()
+    });
+    assert!(process.wait().unwrap().success());
+    assert!(matches!(refused, ReleaseError::Spent(_)), "{refused}");
 }
 
 #[test]
