@@ -139,6 +139,22 @@ fn no_changed_byte_gives_anything_back() {
     }
 }
 
+#[test]
+fn a_line_that_names_other_torn_bytes_or_none_is_damage() {
+    let now = UnixSeconds(20_020 * DAY);
+    let mut bytes = three_lines();
+    let whole = bytes.len();
+    bytes.truncate(whole - 50);
+    mended(&mut bytes, now);
+    assert_eq!(Account::read(&bytes).unwrap().lines.len(), 3);
+    let mut changed = bytes.clone();
+    changed[whole - 60] ^= 1;
+    assert_eq!(Account::read(&changed), Err(DamagedLine(4)));
+    let mut nothing = three_lines();
+    append(&mut nothing, 20_020, 1_000, On::Torn { bytes: 0, sha256: Digest::of(b"") });
+    assert_eq!(Account::read(&nothing), Err(DamagedLine(4)));
+}
+
 /// What happens to an account.
 #[derive(Clone, Debug)]
 enum Op {
