@@ -255,6 +255,22 @@ fn damage_and_lost_lines_release_nothing() {
 }
 
 #[test]
+fn what_cannot_be_read_is_not_taken_for_absent() {
+    let (_folder, releases) = folder();
+    let id = asked(1).id(&edition(1));
+    // A folder in the place of a file: it is there and cannot be read.
+    for path in [releases.budget_file(), releases.file(&id, RELEASE), releases.file(&id, TOMBSTONE)]
+    {
+        fs::create_dir(&path).unwrap();
+        let refused = release(&releases, 1).unwrap_err();
+        assert!(matches!(refused, ReleaseError::File { .. }), "{}: {refused}", path.display());
+        fs::remove_dir(&path).unwrap();
+    }
+    release(&releases, 1).unwrap();
+    assert_eq!(spent(&releases), 100_000);
+}
+
+#[test]
 fn a_release_that_was_changed_is_not_told_and_not_made_anew() {
     let (_folder, releases) = folder();
     let told = release(&releases, 1).unwrap();
