@@ -138,6 +138,17 @@ fn a_group_of_fewer_than_k_is_told_less_than_once_in_a_million() {
 }
 
 #[test]
+fn the_threshold_and_the_lower_end_are_exact() {
+    let plan = Plan::of(&question(Measure::Rows, 1, 1, 30));
+    let threshold = plan.margin() + IBig::from(50);
+    let far = &threshold + plan.principals.excess(OUTSIDE_HALF);
+    let low = |noisy: &IBig| plan.enough(K, noisy).map(|told| told.low);
+    assert_eq!(low(&(&threshold - IBig::ONE)), None);
+    assert_eq!((low(&threshold), low(&(&far - IBig::ONE))), (Some(50), Some(50)));
+    assert_eq!(low(&far), Some(natural(&(&far - plan.principals.beyond(OUTSIDE_HALF)))));
+}
+
+#[test]
 fn groups_of_the_public_domain_are_told_or_counted_as_withheld() {
     let asked = question(Measure::Rate, 4, 2, 30);
     let sums = |principals: u64| Sums {
