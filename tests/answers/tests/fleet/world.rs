@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use imprimatur_collector::control::{self, Ask, Told};
 use imprimatur_collector::{Collector, CollectorSettings, Running};
-use imprimatur_lake::{Catalogue, Lake};
+use imprimatur_lake::{Catalogue, Lake, ReadError};
 use imprimatur_proto::consent::v1::{Receipt, ReceiptStatus, SignedReceipt};
 use imprimatur_proto::contract;
 use imprimatur_proto::ingest::v1::collector_service_client::CollectorServiceClient;
@@ -143,24 +143,25 @@ impl World {
         wait::until(Duration::from_mins(2), "what was said is published", look).await.unwrap();
     }
 
-    /// Waits until the files of the lake hold this many rows.
-    pub(crate) async fn until_rows(&self, wanted: usize) {
+    /// Waits until the files of the lake hold a number of rows that is wanted; gives it.
+    pub(crate) async fn rows_when(&self, wanted: impl Fn(usize) -> bool) -> usize {
         let look = async || match self.rows() {
-            rows if rows == wanted => Ok(()),
-            rows => Err(format!("{rows} rows of {wanted}")),
+            Ok(rows) if wanted(rows) => Ok(rows),
+            Ok(rows) => Err(format!("{rows} rows")),
+            Err(error) => Err(error.to_string()),
         };
-        wait::until(Duration::from_mins(2), "the lake holds what is left", look).await.unwrap();
+        wait::until(Duration::from_mins(2), "the lake holds what is left", look).await.unwrap()
     }
 
     pub(crate) fn lake(&self) -> PathBuf {
         self.data().join("lake")
     }
 
-    /// How many rows the files of the lake hold.
-    pub(crate) fn rows(&self) -> usize {
+    /// How many rows the files of the lake hold; an error where one was swept meanwhile.
+    fn rows(&self) -> Result<usize, ReadError> {
         let lake = Lake::open(self.lake()).unwrap();
         let files = Catalogue::load(&self.lake()).unwrap().files;
-        files.iter().map(|file| lake.read(file).unwrap().len()).sum()
+        files.iter().map(|file| Ok(lake.read(file)?.len())).sum()
     }
 
     /// Ends the collector.
