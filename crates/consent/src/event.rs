@@ -293,6 +293,9 @@ pub enum Public {
         lost: Option<(u64, u64)>,
         /// Rows of erased subjects that were taken out again.
         erased_rows: u64,
+        /// The next slot of the keyring then: what was restored names every key below it that lives.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slots: Option<u64>,
         /// When.
         on: UtcDate,
     },

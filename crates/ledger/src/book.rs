@@ -19,8 +19,8 @@ use crate::keyring::Keyring;
 use crate::subject::Held;
 use crate::tables::{
     BACKUPS, Bytes, COMMITS, CONDEMNED, COUNTS, COUNTS_BY_DAY, ENTRIES, EPOCHS, EVENTS, FILES,
-    JOURNAL, NODES, NUMBERS, PEPPERS, POLICIES, RECEIPTS, REGISTER, SEGMENTS, SUBJECTS, SYNTHETIC,
-    TASKS, TOKENS, TOLD, TOMB_KEYS, TOMBS, VERDICTS, WINDOWS,
+    JOURNAL, NODES, NUMBERS, PEPPERS, POLICIES, RECEIPTS, REGISTER, RESTORING, SEGMENTS, SUBJECTS,
+    SYNTHETIC, TASKS, TOKENS, TOLD, TOMB_KEYS, TOMBS, VERDICTS, WINDOWS,
 };
 use crate::txn::Txn;
 
@@ -108,9 +108,12 @@ impl Book {
     ///
     /// # Errors
     /// [`BookError`]; [`BookError::Behind`] and [`BookError::Forked`] when `log/` holds another log
-    /// than the book: then nothing is served.
+    /// than the book, and [`BookError::Restoring`] after a restore that broke off: then nothing is served.
     pub fn open(data: &Path) -> Result<Self, BookError> {
         let book = Self::open_unchecked(data)?;
+        if book.number(RESTORING)? != 0 {
+            return Err(BookError::Restoring);
+        }
         book.agrees_with_log()?;
         book.has_its_keys()?;
         Ok(book)

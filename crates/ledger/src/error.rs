@@ -72,6 +72,9 @@ pub enum BookError {
         /// Entries that were published.
         log: u64,
     },
+    /// A restore broke off: rows of who was erased may still be in the lake. Nothing is served.
+    #[error("a restore broke off; repeat `imprimatur backup restore`")]
+    Restoring,
     /// The published log says something else than the book. Nothing is served.
     #[error("the published log is not the book's; verify the ledger, then restore one of them")]
     Forked,

@@ -186,6 +186,11 @@ impl Keyring {
         Ok(Self { path, file, next, unsynced, broken })
     }
 
+    /// The next slot: all that were drawn are below it.
+    pub fn slots(&self) -> u64 {
+        *self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// Draws a secret into the next slot. It counts once [`Keyring::sync`] returned.
     ///
     /// # Errors
@@ -216,8 +221,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::Io`].
     pub fn secret(&self, slot: u64) -> Result<Option<Secret>, KeyringError> {
-        let next = *self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if slot == 0 || slot >= next {
+        if slot == 0 || slot >= self.slots() {
             return Ok(None);
         }
         let mut secret = [0; 32];
@@ -233,7 +237,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::Io`]; the next start does it.
     pub fn destroy(&self, slots: &[u64]) -> Result<(), KeyringError> {
-        let next = *self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let next = self.slots();
         for &slot in slots.iter().filter(|&&slot| slot > 0 && slot < next) {
             self.once(|| self.file.write_at(&[0; 32], slot * SLOT))?;
         }

@@ -7,6 +7,7 @@
 //! a key of its own, so that destroying 32 bytes destroys it everywhere (INV-10). This crate decides
 //! nothing about bytes and speaks to no network.
 
+mod asked;
 pub mod backup;
 pub mod book;
 mod counts;

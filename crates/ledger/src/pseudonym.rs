@@ -88,7 +88,7 @@ impl Txn {
     /// [`BookError`].
     pub fn expire_peppers(&self, row_days: u32, today: UtcDate) -> Result<Vec<u32>, BookError> {
         self.level_tombs(today)?;
-        let mut peppers = self.raw.open_table(PEPPERS)?;
+        let peppers = self.raw.open_table(PEPPERS)?;
         let mut expired = Vec::new();
         for entry in peppers.iter()? {
             let (epoch, slot) = entry?;
@@ -97,16 +97,32 @@ impl Txn {
                 expired.push((epoch.value(), slot.value()));
             }
         }
+        drop(peppers);
         for &(epoch, slot) in &expired {
-            peppers.remove(epoch)?;
             self.condemn(slot)?;
             self.log_public(&Public::PepperDestroyed { epoch, slot, on: today })?;
         }
-        drop(peppers);
-        let gone: BTreeSet<u32> = expired.iter().map(|(epoch, _)| *epoch).collect();
-        if !gone.is_empty() {
-            self.raw.open_table(EPOCHS)?.retain(|(_, epoch), ()| !gone.contains(&epoch))?;
+        if !expired.is_empty() {
+            self.living_peppers()?;
         }
-        Ok(gone.into_iter().collect())
+        Ok(expired.into_iter().map(|(epoch, _)| epoch).collect())
+    }
+
+    /// Removes peppers whose key is gone, with the notes of who has something in their epochs; gives
+    /// the slots of the others.
+    pub(crate) fn living_peppers(&self) -> Result<BTreeSet<u64>, BookError> {
+        let mut peppers = self.raw.open_table(PEPPERS)?;
+        let (mut slots, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        for entry in peppers.iter()? {
+            let (epoch, slot) = entry?;
+            if self.lives(slot.value())? {
+                slots.insert(slot.value());
+            } else {
+                gone.insert(epoch.value());
+            }
+        }
+        peppers.retain(|epoch, _| !gone.contains(&epoch))?;
+        self.raw.open_table(EPOCHS)?.retain(|(_, epoch), ()| !gone.contains(&epoch))?;
+        Ok(slots)
     }
 }

@@ -3,8 +3,9 @@
 //! An entry names a subject by slot alone, so that it outlives an erasure and tells nobody whose it
 //! was.
 
+use imprimatur_consent::event::Acting;
 use imprimatur_runtime::UtcDate;
-use redb::ReadableDatabase as _;
+use redb::{ReadableDatabase as _, ReadableTable as _};
 
 use crate::book::{Book, decode};
 use crate::error::BookError;
@@ -23,6 +24,17 @@ pub enum Asker {
     Operator,
     /// Time: evidence that is kept no longer.
     Clock,
+}
+
+impl Asker {
+    pub(crate) fn of(by: &Acting) -> Self {
+        match by {
+            Acting::Owner { .. } => Self::Owner,
+            Acting::Recovery { .. } => Self::Recovery,
+            Acting::Operator {} => Self::Operator,
+            Acting::Clock {} => Self::Clock,
+        }
+    }
 }
 
 /// What became of a request.
@@ -101,6 +113,25 @@ impl Txn {
         entry.closed = (outcome == Outcome::Done).then_some(on);
         self.put(REGISTER, number, &entry)?;
         Ok(true)
+    }
+
+    /// Closes the requests of slots that were erased, by the day of that. A complaint is still to be
+    /// answered.
+    pub(crate) fn close_erased(
+        &self,
+        erased: impl Fn(u64) -> Result<Option<UtcDate>, BookError>,
+    ) -> Result<(), BookError> {
+        let mut over = Vec::new();
+        for entry in self.raw.open_table(REGISTER)?.iter()? {
+            let request: Entry = decode(REGISTER, entry?.1.value())?;
+            if request.outcome != Outcome::Done && request.verb != "complain" {
+                over.extend(erased(request.slot)?.map(|on| (request.number, on)));
+            }
+        }
+        for (number, on) in over {
+            self.close(number, Outcome::Done, on)?;
+        }
+        Ok(())
     }
 }
 

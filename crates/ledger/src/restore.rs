@@ -1,32 +1,31 @@
 //! Restoring: yesterday's book, brought up to today's ledger before anything is served.
 //!
 //! Book and lake come from the backup; keyring, log and evidence are the live ones. Entries of the
-//! log and events that the backup does not know are replayed in their order, so that what was
-//! withdrawn, restricted or erased since stays so. What is sealed under a destroyed key stays
-//! closed: its subject is not restored, and the caller takes its rows out of the lake. Repeating a
-//! restore that broke off gives the same.
+//! log and events that the backup does not know are replayed in their order by the functions that
+//! recorded them, so that what was withdrawn, restricted, asked or erased since stays so. Then book
+//! and keyring name each other: what names a destroyed key goes, and a key that nothing names is
+//! destroyed. The caller takes the rows of destroyed keys out of the lake. Until that is done the
+//! book is not opened; repeating a restore that broke off gives the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use imprimatur_consent::Standing;
-use imprimatur_consent::event::{Public, What};
+use imprimatur_consent::event::Public;
+use imprimatur_consent::{Digest, Standing, Terms};
 use imprimatur_log::{Entry, TileReader};
-use imprimatur_runtime::{UnixSeconds, durable};
+use imprimatur_runtime::{UnixSeconds, UtcDate, durable};
 use redb::ReadableTable as _;
 
 use crate::backup::{Backup, BackupError, copy, io_error};
 use crate::book::{Book, decode};
 use crate::error::BookError;
 use crate::evidence::{CommitEvidence, ConsentEvidence, Opened};
-use crate::keyring::Keyring;
-use crate::register::{Asker, Outcome};
 use crate::segments::{Manifest, Segment, find_segment, read_policies};
 use crate::tables::{
-    BACKUPS, COMMITS, EVENTS, LOG_SIZE, PEPPERS, POLICIES, POSITION, PUBLISHED, SEGMENTS, SUBJECTS,
+    BACKUPS, COMMITS, EVENTS, LOG_SIZE, POLICIES, POSITION, PUBLISHED, RESTORING, SEGMENTS,
+    SUBJECTS,
 };
-use crate::tasks::Job;
 use crate::txn::Txn;
 
 /// What a replay found.
@@ -38,6 +37,15 @@ pub struct Replayed {
     pub gone: BTreeSet<u64>,
     /// First and last position of the commits whose rows the backup does not have.
     pub lost: Option<(u64, u64)>,
+}
+
+/// What the log tells that the replay of events needs.
+#[derive(Default)]
+struct Heard {
+    /// Policies, with the number of the entry that announced each.
+    announced: BTreeMap<Digest, u64>,
+    /// Erased slots, with the day.
+    erased: BTreeMap<u64, UtcDate>,
 }
 
 impl Book {
@@ -66,7 +74,7 @@ impl Book {
         audited.map_err(|error| BackupError::Apart(error.to_string()))?;
         put_in_place(&backup, from, data)?;
         let book = Self::open_unchecked(data)?;
-        let replayed = book.replay(&backup, data)?;
+        let replayed = book.replay(&backup, data, now.date())?;
         book.agrees_with_log()?;
         book.finish_destroying()?;
         book.load_terms()?;
@@ -74,7 +82,12 @@ impl Book {
         Ok((book, replayed))
     }
 
-    fn replay(&self, backup: &Backup, data: &Path) -> Result<Replayed, BackupError> {
+    fn replay(
+        &self,
+        backup: &Backup,
+        data: &Path,
+        today: UtcDate,
+    ) -> Result<Replayed, BackupError> {
         let apart = |error: &dyn std::error::Error| BackupError::Apart(error.to_string());
         let evidence = data.join("evidence");
         let mut manifest = Manifest::load(&evidence).map_err(|error| apart(&error))?;
@@ -94,12 +107,12 @@ impl Book {
         txn.commit()?;
         self.load_terms()?;
         let txn = self.begin()?;
-        txn.replay_log(&data.join("log"))?;
+        let heard = txn.replay_log(&data.join("log"))?;
         for segment in &manifest.segments {
             txn.put(SEGMENTS, segment.file.as_str(), segment)?;
         }
         for event in events.iter().filter(|event| event.position > from) {
-            txn.replay_event(event)?;
+            txn.replay_event(event, &heard)?;
         }
         let newer: Vec<&CommitEvidence> = commits.iter().filter(|c| c.position > from).collect();
         for commit in &newer {
@@ -108,7 +121,9 @@ impl Book {
         let ends = newer.first().zip(newer.last());
         let lost = ends.map(|(first, last)| (first.position, last.position));
         txn.number_on(from, events.last(), commits.last())?;
-        let gone = txn.forget_the_destroyed()?;
+        let gone = txn.forget_the_destroyed(&heard, today)?;
+        txn.destroy_the_unnamed(today)?;
+        txn.set_number(RESTORING, 1)?;
         txn.commit()?;
         Ok(Replayed { backup: backup.id.clone(), gone, lost })
     }
@@ -152,7 +167,9 @@ impl Book {
     ) -> Result<(), BookError> {
         let txn = self.begin()?;
         let (backup, lost, on) = (replayed.backup.clone(), replayed.lost, now.date());
-        txn.log_public(&Public::Restored { backup, lost, erased_rows, on })?;
+        let slots = Some(self.0.keyring.slots());
+        txn.log_public(&Public::Restored { backup, lost, erased_rows, slots, on })?;
+        txn.set_number(RESTORING, 0)?;
         txn.commit()
     }
 }
@@ -182,11 +199,11 @@ fn put_in_place(backup: &Backup, from: &Path, data: &Path) -> Result<(), BackupE
 
 impl Txn {
     /// Appends the published entries that the book does not know, and does what public ones say.
-    fn replay_log(&self, folder: &Path) -> Result<(), BackupError> {
+    fn replay_log(&self, folder: &Path) -> Result<Heard, BackupError> {
         let apart = |error: &dyn std::error::Error| BackupError::Apart(error.to_string());
         let log = TileReader::open(folder, &self.book.log_key.public());
         let log = log.map_err(|error| apart(&error))?;
-        let known = self.number(LOG_SIZE)?;
+        let (known, mut heard) = (self.number(LOG_SIZE)?, Heard::default());
         for (number, entry) in (0_u64..).zip(log.entries()) {
             let entry = entry.map_err(|error| apart(&error))?;
             if let Ok(Entry::Public(json)) = Entry::read(&entry) {
@@ -194,37 +211,48 @@ impl Txn {
                 let event = serde_json::from_slice(json).map_err(|_other_form| {
                     BackupError::Apart(format!("log entry {number} is no event of this version"))
                 })?;
-                self.replay_public(&event)?;
+                self.replay_public(number, &event, &mut heard)?;
             }
             if number >= known {
                 self.append(&entry)?;
             }
         }
-        Ok(())
+        Ok(heard)
     }
 
     /// What everybody may know binds the keyring too, also one that was copied back.
-    fn replay_public(&self, event: &Public) -> Result<(), BookError> {
+    fn replay_public(
+        &self,
+        number: u64,
+        event: &Public,
+        heard: &mut Heard,
+    ) -> Result<(), BookError> {
         match event {
-            Public::KeyDestroyed { slot, .. } => self.condemn(*slot),
-            Public::PepperDestroyed { epoch, slot, .. } => {
-                self.raw.open_table(PEPPERS)?.remove(epoch)?;
+            Public::KeyDestroyed { slot, .. } | Public::PepperDestroyed { slot, .. } => {
                 self.condemn(*slot)
             }
             Public::BackupMade { id, expires, on, .. } => {
                 self.put(BACKUPS, id.as_str(), &(on, expires))
             }
-            Public::ErasureCompleted { mark: Some(mark), on, .. } => self.rebury(*mark, *on),
-            Public::PolicyPublished { .. }
-            | Public::Counts { .. }
-            | Public::ErasureCompleted { .. }
-            | Public::Restored { .. } => Ok(()),
+            Public::ErasureCompleted { slot, mark, on, .. } => {
+                heard.erased.insert(*slot, *on);
+                mark.map_or(Ok(()), |mark| self.rebury(mark, *on))
+            }
+            Public::PolicyPublished { hash, .. } => {
+                heard.announced.entry(*hash).or_insert(number);
+                Ok(())
+            }
+            Public::Counts { .. } | Public::Restored { .. } => Ok(()),
         }
     }
 
-    /// Folds an event anew. One that cannot be opened any more is kept as it is.
-    fn replay_event(&self, evidence: &ConsentEvidence) -> Result<(), BookError> {
+    /// Folds an event anew, and enters what it asked. One that cannot be opened any more is kept as
+    /// it is.
+    fn replay_event(&self, evidence: &ConsentEvidence, heard: &Heard) -> Result<(), BookError> {
         self.put(EVENTS, evidence.position, evidence)?;
+        if !self.lives(evidence.slot)? {
+            return Ok(());
+        }
         let Opened::Whole(event) = evidence.open(&self.book.keyring)? else { return Ok(()) };
         let before = self.held(evidence.slot)?;
         let on = evidence.recorded.date();
@@ -234,15 +262,17 @@ impl Txn {
             return Ok(());
         };
         self.follow(evidence.slot, before, &standing, evidence.position)?;
-        if let What::ErasureRequested { .. } = event.what {
-            let due = imprimatur_runtime::UtcDate(
-                on.0.saturating_add(self.terms().deadlines().erasure_days),
-            );
-            let subject = standing.subject();
-            let request = self.enter("erase", Asker::Clock, subject, (on, due), Outcome::Open)?;
-            self.add_task(subject, Job::Erase, request, on)?;
-        }
+        let terms = self.terms_before(evidence.leaf, heard);
+        self.enter_asked(standing.subject(), &event.what, on, &terms)?;
         Ok(())
+    }
+
+    /// The terms of the policies that were announced before an entry of the log.
+    fn terms_before(&self, leaf: u64, heard: &Heard) -> Terms {
+        let before = |hash| heard.announced.get(hash).is_some_and(|number| *number < leaf);
+        let terms = self.terms();
+        let policies = terms.policies().filter(|policy| before(&policy.hash));
+        Terms::of(&policies.cloned().collect::<Vec<_>>())
     }
 
     /// Positions go on after the newest that was ever given, so that none is given twice.
@@ -259,27 +289,52 @@ impl Txn {
         self.set_number(PUBLISHED, published)
     }
 
-    /// Removes subjects without a key; gives the commits of all that have none.
-    fn forget_the_destroyed(&self) -> Result<BTreeSet<u64>, BookError> {
-        let gone = |keyring: &Keyring, slot| Ok::<_, BookError>(keyring.secret(slot)?.is_none());
-        let condemned = self.condemned_slots();
+    /// Removes what names a key that is gone; gives the commits that do, which are evidence and stay.
+    fn forget_the_destroyed(
+        &self,
+        heard: &Heard,
+        today: UtcDate,
+    ) -> Result<BTreeSet<u64>, BookError> {
         let mut subjects = Vec::new();
         for entry in self.raw.open_table(SUBJECTS)?.iter()? {
             let slot = entry?.0.value();
-            if condemned.contains(&slot) || gone(&self.book.keyring, slot)? {
+            if !self.lives(slot)? {
                 subjects.push(slot);
             }
         }
         for slot in subjects {
             self.forget(slot)?;
         }
+        self.close_erased(|slot| {
+            let on = heard.erased.get(&slot).copied().unwrap_or(today);
+            Ok((!self.lives(slot)?).then_some(on))
+        })?;
         let mut commits = BTreeSet::new();
         for entry in self.raw.open_table(COMMITS)?.iter()? {
             let evidence: CommitEvidence = decode(COMMITS, entry?.1.value())?;
-            if condemned.contains(&evidence.slot) || gone(&self.book.keyring, evidence.slot)? {
+            if !self.lives(evidence.slot)? {
                 commits.insert(evidence.position);
             }
         }
         Ok(commits)
+    }
+
+    /// Destroys the keys that nothing names: those of peppers that were drawn after the backup, whose
+    /// rows are lost, and those of subjects whose first event was never published.
+    fn destroy_the_unnamed(&self, today: UtcDate) -> Result<(), BookError> {
+        let mut named = self.living_peppers()?;
+        named.append(&mut self.living_tombs()?);
+        // A subject begins with an event, and no event is ever removed.
+        for entry in self.raw.open_table(EVENTS)?.iter()? {
+            let evidence: ConsentEvidence = decode(EVENTS, entry?.1.value())?;
+            named.insert(evidence.slot);
+        }
+        for slot in 1..self.book.keyring.slots() {
+            if !named.contains(&slot) && self.lives(slot)? {
+                self.condemn(slot)?;
+                self.log_public(&Public::KeyDestroyed { slot, on: today })?;
+            }
+        }
+        Ok(())
     }
 }

@@ -74,5 +74,7 @@ pub(crate) const LOG_SIZE: &str = "log_size";
 pub(crate) const REQUESTS: &str = "requests";
 /// Key in [`NUMBERS`]: the newest number of a task.
 pub(crate) const TASK: &str = "task";
+/// Key in [`NUMBERS`]: 1 from the replay of a restore to its end.
+pub(crate) const RESTORING: &str = "restoring";
 /// Keys in [`NUMBERS`], with the name of a table: the first day whose rows are kept.
 pub(crate) const KEPT_SINCE: &str = "kept_since.";

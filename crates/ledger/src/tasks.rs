@@ -16,7 +16,7 @@ use crate::book::unreadable;
 use crate::error::BookError;
 use crate::evidence::place;
 use crate::register::Outcome;
-use crate::tables::{EPOCHS, RECEIPTS, TASK, TASKS, VERDICTS, WINDOWS};
+use crate::tables::{TASK, TASKS};
 use crate::txn::Txn;
 
 /// New values of a section, by column name.
@@ -128,18 +128,12 @@ impl Txn {
             return Ok(());
         }
         let slot = work.slot;
+        self.close_erased(|of| Ok((of == slot).then_some(on)))?;
         self.hand_on_enrolment(slot)?;
         let mark = match self.known(slot) {
             Some(known) => self.bury(SubjectId::of(&known.public_key), on)?,
             None => None,
         };
-        self.raw.open_table(TASKS)?.retain(|_, value| !value.starts_with(&slot.to_be_bytes()))?;
-        for table in [RECEIPTS, VERDICTS] {
-            let all = (slot, 0)..=(slot, u64::MAX);
-            self.raw.open_table(table)?.retain_in(all, |_, _| false)?;
-        }
-        self.raw.open_table(WINDOWS)?.remove(slot)?;
-        self.raw.open_table(EPOCHS)?.retain_in((slot, 0)..=(slot, u32::MAX), |_, ()| false)?;
         self.forget(slot)?;
         self.log_public(&Public::ErasureCompleted { slot, rows, files, mark, on })?;
         self.log_public(&Public::KeyDestroyed { slot, on })?;

@@ -4,6 +4,7 @@ mod counts;
 mod disk;
 mod keys;
 mod log;
+mod replayed;
 mod restore;
 mod torn;
 mod writeback;

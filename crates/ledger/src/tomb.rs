@@ -6,6 +6,8 @@
 //! tells nothing to who does not bring the key itself. Once no grant of that day is young enough to
 //! be taken, marks and secret are destroyed.
 
+use std::collections::BTreeSet;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use imprimatur_consent::event::{Mark, Public};
 use imprimatur_consent::policy::OLDEST_RECORD_DAYS;
@@ -59,23 +61,41 @@ impl Txn {
 
     /// Destroys marks and secrets that nothing needs any more.
     pub(crate) fn level_tombs(&self, today: UtcDate) -> Result<(), BookError> {
-        let mut keys = self.raw.open_table(TOMB_KEYS)?;
+        let keys = self.raw.open_table(TOMB_KEYS)?;
         let mut over = Vec::new();
         for entry in keys.iter()? {
             let (day, slot) = entry?;
             // A grant may be dated a day after its recording.
             if day.value().saturating_add(OLDEST_RECORD_DAYS + 1) < today.0 {
-                over.push((day.value(), slot.value()));
+                over.push(slot.value());
             }
         }
-        for (day, slot) in over {
-            keys.remove(day)?;
-            let all = (day, [0; 16])..=(day, [u8::MAX; 16]);
-            self.raw.open_table(TOMBS)?.retain_in(all, |_, ()| false)?;
+        drop(keys);
+        for &slot in &over {
             self.condemn(slot)?;
             self.log_public(&Public::KeyDestroyed { slot, on: today })?;
         }
+        if !over.is_empty() {
+            self.living_tombs()?;
+        }
         Ok(())
+    }
+
+    /// Removes the marks of days whose secret is gone; gives the slots of the other secrets.
+    pub(crate) fn living_tombs(&self) -> Result<BTreeSet<u64>, BookError> {
+        let mut keys = self.raw.open_table(TOMB_KEYS)?;
+        let (mut slots, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        for entry in keys.iter()? {
+            let (day, slot) = entry?;
+            if self.lives(slot.value())? {
+                slots.insert(slot.value());
+            } else {
+                gone.insert(day.value());
+            }
+        }
+        keys.retain(|day, _| !gone.contains(&day))?;
+        self.raw.open_table(TOMBS)?.retain(|(day, _), ()| !gone.contains(&day))?;
+        Ok(slots)
     }
 }
 

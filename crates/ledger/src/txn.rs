@@ -14,7 +14,9 @@ use crate::error::BookError;
 use crate::index::Known;
 use crate::seal;
 use crate::subject::Held;
-use crate::tables::{Bytes, CONDEMNED, NUMBERS, POSITION, SUBJECTS, TOLD};
+use crate::tables::{
+    Bytes, CONDEMNED, EPOCHS, NUMBERS, POSITION, RECEIPTS, SUBJECTS, TASKS, TOLD, VERDICTS, WINDOWS,
+};
 
 /// One write transaction.
 pub struct Txn {
@@ -26,7 +28,7 @@ pub struct Txn {
     enrolled: RefCell<BTreeSet<u64>>,
     /// Subjects that it made or changed.
     slots: RefCell<BTreeMap<SubjectId, u64>>,
-    condemned: RefCell<Vec<u64>>,
+    condemned: RefCell<BTreeSet<u64>>,
 }
 
 impl std::fmt::Debug for Txn {
@@ -71,7 +73,7 @@ impl Txn {
         self.enrolled.into_inner().into_iter().for_each(|slot| index.enrol(slot));
         drop(index);
         drop(following);
-        let condemned = self.condemned.into_inner();
+        let condemned: Vec<u64> = self.condemned.into_inner().into_iter().collect();
         if !condemned.is_empty() {
             self.book.keyring.destroy(&condemned)?;
         }
@@ -151,10 +153,19 @@ impl Txn {
         Ok(())
     }
 
-    /// Removes the subject in a slot and condemns its key.
+    /// Removes the subject in a slot, with all that is sealed under its key or kept by its slot, and
+    /// condemns the key. Events and commits stay: they are evidence.
     pub(crate) fn forget(&self, slot: u64) -> Result<(), BookError> {
-        self.raw.open_table(SUBJECTS)?.remove(slot)?;
-        self.raw.open_table(TOLD)?.remove(slot)?;
+        for table in [SUBJECTS, TOLD] {
+            self.raw.open_table(table)?.remove(slot)?;
+        }
+        for table in [RECEIPTS, VERDICTS] {
+            let all = (slot, 0)..=(slot, u64::MAX);
+            self.raw.open_table(table)?.retain_in(all, |_, _| false)?;
+        }
+        self.raw.open_table(WINDOWS)?.remove(slot)?;
+        self.raw.open_table(EPOCHS)?.retain_in((slot, 0)..=(slot, u32::MAX), |_, ()| false)?;
+        self.raw.open_table(TASKS)?.retain(|_, value| !value.starts_with(&slot.to_be_bytes()))?;
         self.enrolled.borrow_mut().remove(&slot);
         self.changed.borrow_mut().insert(slot, None);
         self.condemn(slot)
@@ -163,12 +174,14 @@ impl Txn {
     /// Lets a key be destroyed once this transaction is durable.
     pub(crate) fn condemn(&self, slot: u64) -> Result<(), BookError> {
         self.raw.open_table(CONDEMNED)?.insert(slot, ())?;
-        self.condemned.borrow_mut().push(slot);
+        self.condemned.borrow_mut().insert(slot);
         Ok(())
     }
 
-    pub(crate) fn condemned_slots(&self) -> Vec<u64> {
-        self.condemned.borrow().clone()
+    /// Whether a slot has a key, and keeps it when this transaction is durable.
+    pub(crate) fn lives(&self, slot: u64) -> Result<bool, BookError> {
+        let condemned = self.condemned.borrow().contains(&slot);
+        Ok(!condemned && self.book.keyring.secret(slot)?.is_some())
     }
 
     /// The next position of the one order that events and commits share.

@@ -39,7 +39,7 @@ use imprimatur_proto::consent::v1::{
     SignedReceipt,
 };
 use imprimatur_proto::ingest::v1::{Outcome, SignedVerdict, Verdict};
-use imprimatur_proto::rights::v1::RightsStatus;
+use imprimatur_proto::rights::v1::{ComplaintTopic, RightsStatus};
 use imprimatur_proto::telemetry::v1::{
     Batch, BatchHeader, MaterialFamily, PrintMaterial, PrintReport, PrintTemperature, PrintTime,
 };
@@ -75,6 +75,7 @@ enum Op {
     Hold(usize, u32),
     Release(usize),
     Erase(usize),
+    Complain(usize),
     Publish,
     Crash,
     BackUp,
@@ -97,7 +98,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => who.clone().prop_map(Op::Restrict),
         1 => (who.clone(), 0..60_u32).prop_map(|(who, days)| Op::Hold(who, days)),
         3 => who.clone().prop_map(Op::Release),
-        1 => who.prop_map(Op::Erase),
+        1 => who.clone().prop_map(Op::Erase),
+        1 => who.prop_map(Op::Complain),
         5 => Just(Op::Publish),
         2 => Just(Op::Crash),
         2 => Just(Op::BackUp),
@@ -124,6 +126,8 @@ struct Life {
     erasing: bool,
     events: u64,
     batches: u64,
+    /// What was asked, when, and by when it is done.
+    asked: Vec<(&'static str, UtcDate, UtcDate)>,
 }
 
 impl Life {
@@ -167,7 +171,7 @@ fn year_after(date: UtcDate) -> UtcDate {
 type Seen = Rc<RefCell<BTreeMap<&'static str, u64>>>;
 
 /// What must have happened.
-const WANTED: [&str; 12] = [
+const WANTED: [&str; 13] = [
     "stored",
     "refused",
     "repeated",
@@ -180,6 +184,7 @@ const WANTED: [&str; 12] = [
     "expired rows",
     "lapsed",
     "rows lost",
+    "asked before a restore",
 ];
 
 /// The real collector, without its network, and the account beside it.
@@ -195,6 +200,8 @@ struct World {
     last: BTreeMap<usize, (Vec<u8>, Vec<u8>)>,
     backup: Option<PathBuf>,
     backups: u32,
+    /// Whether anything was asked since the newest backup.
+    asked_since: bool,
     erased: Vec<SubjectId>,
     /// The newest day on which rows were let go.
     newest: UtcDate,
@@ -244,6 +251,7 @@ impl World {
             last: BTreeMap::new(),
             backup: None,
             backups: 0,
+            asked_since: false,
             erased: Vec::new(),
             newest: START,
         }
@@ -472,12 +480,30 @@ impl World {
         outcome.status
     }
 
+    /// Enters what was asked, unless it was asked before or there was nothing to do.
+    fn asked(&mut self, who: usize, wish: &Wish, status: RightsStatus) {
+        let today = self.today();
+        let life = &mut self.lives[who].1;
+        let (verb, days) = match wish {
+            Wish::Erase if life.erasing => return,
+            Wish::Release if status == RightsStatus::Held => return,
+            Wish::Restrict | Wish::Hold(_) => ("restrict", 0),
+            Wish::Release => ("release", 0),
+            Wish::Erase => ("erase", 30),
+            Wish::Complain(_) => ("complain", 45),
+            _ => ("object", 0),
+        };
+        life.asked.push((verb, today, UtcDate(today.0 + days)));
+        self.asked_since = true;
+    }
+
     fn rights(&mut self, op: &Op) -> TestCaseResult {
         let today = self.today();
         let (&who, wish) = match op {
             Op::Restrict(who) => (who, Wish::Restrict),
             Op::Release(who) => (who, Wish::Release),
             Op::Erase(who) => (who, Wish::Erase),
+            Op::Complain(who) => (who, Wish::Complain(ComplaintTopic::Accuracy)),
             Op::Object(who, mask) => (who, Wish::Object(categories(*mask).into_iter().collect())),
             Op::Hold(who, days) => {
                 let until = Some(UtcDate(today.0 + days));
@@ -494,6 +520,7 @@ impl World {
         if !done || !before.known {
             return Ok(());
         }
+        self.asked(who, &wish, status);
         match wish {
             Wish::Object(of) => {
                 let of: Vec<Category> = of.into_iter().collect();
@@ -576,7 +603,22 @@ impl World {
         if self.rows.len() < before {
             self.note("expired rows");
         }
+        self.registered()?;
         self.compare()
+    }
+
+    /// The register holds what each owner asked, with its days, and nothing else.
+    fn registered(&mut self) -> TestCaseResult {
+        for who in 0..OWNERS {
+            let subject = self.key(who).subject();
+            let entries = self.real().book.begin().unwrap().requests_of(subject).unwrap();
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|entry| (entry.verb.as_str(), entry.received, entry.due))
+                .collect();
+            prop_assert_eq!(&entries, &self.lives[who].1.asked, "what owner {} asked", who);
+        }
+        Ok(())
     }
 
     fn compare(&self) -> TestCaseResult {
@@ -644,6 +686,7 @@ impl World {
             row.backed_up = true;
         }
         self.backup = Some(to);
+        self.asked_since = false;
         Ok(())
     }
 
@@ -665,6 +708,9 @@ impl World {
         self.rows.retain(|row| row.backed_up);
         if self.rows.len() < before {
             self.note("rows lost");
+        }
+        if self.asked_since {
+            self.note("asked before a restore");
         }
         self.last.clear();
         self.reopen();

@@ -5,6 +5,7 @@ mod rig;
 
 use imprimatur_collector::control::{Ask, Told};
 use imprimatur_collector::operator::{Act, Acted};
+use imprimatur_collector::restore::restore;
 use imprimatur_collector::rights::export;
 use imprimatur_consent::page::ReaderKey;
 use imprimatur_consent::standing::Grounds;
@@ -24,8 +25,8 @@ use imprimatur_verifier::{Verdict, Wanted};
 use serde_json::Value;
 
 use crate::rig::{
-    GRANTED, Rig, TODAY, batch, day, decision, granted, of_kind, owner, print, sealed, signed,
-    values,
+    GRANTED, Rig, STRICTEST, TODAY, batch, day, decision, granted, of_kind, owner, print, sealed,
+    signed, values,
 };
 
 /// Somebody who asks with a key.
@@ -631,4 +632,48 @@ async fn the_book_of_who_exercised_every_right_is_proven() {
     rig.publish();
     assert!(rig.rows().is_empty());
     book_is_proven(&rig, 11);
+}
+
+/// What the day reports tell.
+fn busy(rig: &Rig) -> Vec<Option<u32>> {
+    let (rows, column) = (rig.rows(), "print_time_busy_time");
+    of_kind(&rows, RecordKind::Day).iter().map(|row| values(row).get(column).copied()).collect()
+}
+
+#[tokio::test]
+async fn what_was_asked_after_a_backup_is_done_after_its_restore() {
+    let mut rig = with_data().await;
+    grant_of_another(&rig).await;
+    let backup = tempfile::tempdir().unwrap();
+    let to = backup.path().join("monday");
+    rig.publish();
+    rig.operator.answer(&Ask::BackUp { to: to.clone() });
+    let (mine, theirs) = (Asker::owner(&rig), Asker { rig: &rig, key: other() });
+    let of = |verb: Verb| RightsRequest { verb: verb.into(), ..RightsRequest::default() };
+    let topic = ComplaintTopic::Accuracy.into();
+    mine.ask(RightsRequest { topic, ..of(Verb::Complain) }).await;
+    let rectified = canonical::encode(&day(5));
+    mine.ask(RightsRequest { rectified, ..of(Verb::Rectify) }).await;
+    let categories = vec![Category::Temperature.number()];
+    mine.ask(RightsRequest { categories, ..of(Verb::Withdraw) }).await;
+    assert_eq!(theirs.verb(Verb::Erase).await.status(), RightsStatus::Accepted);
+    let subject = other().subject();
+    let until = UtcDate(TODAY.0 + 40);
+    assert_eq!(busy(&rig), [Some(3)], "as the backup has it");
+    rig.operator.answer(&Ask::Subject { subject, act: hold(until) });
+    rig.publish();
+    let before = rig.book.register().unwrap();
+    assert_eq!((before.len(), busy(&rig)), (5, vec![Some(5)]));
+    let data = rig.end().await;
+
+    restore(data.path(), &to, TODAY.start()).unwrap();
+    let mut rig = Rig::over(data, &[STRICTEST.to_owned()]);
+    rig.publish();
+    assert_eq!(busy(&rig), [Some(5)]);
+    assert_eq!(rig.book.register().unwrap(), before);
+    book_is_proven(&rig, 5);
+    rig.on(UtcDate(until.0 + 1));
+    rig.publish();
+    assert!(fates(&rig).contains(&("erase".to_owned(), Fate::Done)));
+    book_is_proven(&rig, 5);
 }

@@ -12,7 +12,7 @@ use crate::segments::{Holds, Manifest, write_policy, write_segment};
 use crate::{BackupError, Job};
 
 /// What the publisher does, without a lake.
-fn publish(book: &Book, data: &Path) {
+pub(super) fn publish(book: &Book, data: &Path) {
     let folder = data.join("evidence");
     let positions: Vec<u64> = book.journal(99).unwrap().iter().map(|(at, _)| *at).collect();
     let events = book.events_after(book.in_segments(Holds::Consent).unwrap()).unwrap();
@@ -48,7 +48,7 @@ fn publish(book: &Book, data: &Path) {
     .unwrap();
 }
 
-fn grant_and_store(book: &Book, seed: u8) -> u64 {
+pub(super) fn grant_and_store(book: &Book, seed: u8) -> u64 {
     let txn = book.begin().unwrap();
     record(&txn, seed, &said(seed, 1, Decision::Granted, &[Category::PrintTime]));
     let position = stored(&txn, key(seed).subject(), 1);
@@ -66,7 +66,7 @@ fn erase(book: &Book, seed: u8) {
     txn.commit().unwrap();
 }
 
-fn finish(book: &Book) {
+pub(super) fn finish(book: &Book) {
     let txn = book.begin().unwrap();
     for work in txn.work(TODAY).unwrap() {
         txn.finish(&work, 1, 1, TODAY).unwrap();

@@ -6,15 +6,11 @@
 //! are entered here and read elsewhere ([`crate::rights::reading`]). While a legal hold is in force,
 //! an erasure restricts at once and is finished when the hold ends.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use imprimatur_consent::event::{Acting, What};
 use imprimatur_consent::standing::{Ended, Grounds, Restriction};
-use imprimatur_consent::{Category, Standing, SubjectId};
+use imprimatur_consent::{Standing, SubjectId};
 use imprimatur_ledger::register::{self, Asker, Entry};
-use imprimatur_ledger::{BookError, Job, Txn};
-use imprimatur_proto::contract;
-use imprimatur_proto::record::Record;
+use imprimatur_ledger::{BookError, Txn};
 use imprimatur_proto::rights::v1::RightsStatus;
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 
@@ -83,21 +79,27 @@ pub fn exercise(
         Wish::Erase => exercise.erase(),
         Wish::Complain(topic) => {
             let topic = u32::try_from(i32::from(*topic)).unwrap_or(0);
-            exercise.complain(topic)
+            exercise.ask(&What::Complained { topic, by: party.acting() })
         }
-        Wish::Hold(restriction) => exercise.hold(*restriction),
+        Wish::Hold(restriction) => {
+            exercise.ask(&What::Restricted { restriction: *restriction, by: party.acting() })
+        }
         Wish::Release if party.asker == Asker::Operator => exercise.release(),
         // Of what is being erased nothing else can be asked.
         _ if exercise.erasing() => Ok(RightsStatus::Unusable.into()),
-        Wish::Rectify(record) => exercise.rectify(record),
+        Wish::Rectify(record) => {
+            exercise.ask(&What::Rectified { date: UtcDate(record.date), by: party.acting() })
+        }
         Wish::Restrict => {
             let restriction =
                 Restriction { grounds: Grounds::Owner, since: now.date(), until: None };
-            exercise.restrict(restriction)
+            exercise.ask(&What::Restricted { restriction, by: party.acting() })
         }
         Wish::Release => exercise.release(),
-        Wish::Object(categories) => exercise.object("object", categories),
-        Wish::Withdraw(categories) => exercise.object("withdraw", categories),
+        Wish::Object(categories) | Wish::Withdraw(categories) => {
+            let categories = categories.iter().copied().collect();
+            exercise.ask(&What::Objected { categories, by: party.acting() })
+        }
     }
 }
 
@@ -116,49 +118,20 @@ impl Exercise<'_> {
 
     /// Enters the first page; the next ones belong to it.
     fn read(&self, verb: &str, cursor: u64) -> Result<Outcome, BookError> {
-        if cursor == 0 { self.done(verb) } else { Ok(RightsStatus::Done.into()) }
+        if cursor > 0 {
+            return Ok(RightsStatus::Done.into());
+        }
+        let (&Party { subject, asker, .. }, today) = (self.party, self.today());
+        let done = register::Outcome::Done;
+        let number = self.txn.enter(verb, asker, subject, (today, today), done)?;
+        Ok(Outcome { number, ..RightsStatus::Done.into() })
     }
 
     fn erase(&self) -> Result<Outcome, BookError> {
-        if let Some(asked) = self.open("erase")?.into_iter().next() {
-            return Ok(self.accepted(&asked));
+        match self.open("erase")?.first() {
+            Some(asked) => Ok(self.accepted(asked)),
+            None => self.ask(&What::ErasureRequested { by: self.party.acting() }),
         }
-        let by = self.party.acting();
-        if !self.record(&What::ErasureRequested { by })? {
-            return Ok(RightsStatus::Unusable.into());
-        }
-        let fate = if self.held() { register::Outcome::Held } else { register::Outcome::Open };
-        let days = self.txn.terms().deadlines().erasure_days;
-        let asked = self.enter("erase", days, fate)?;
-        self.txn.add_task(self.party.subject, Job::Erase, asked.number, self.today())?;
-        Ok(self.accepted(&asked))
-    }
-
-    fn rectify(&self, record: &Record) -> Result<Outcome, BookError> {
-        let since = UtcDate(record.date);
-        let by = self.party.acting();
-        if !self.record(&What::Rectified { date: since, by })? {
-            return Ok(RightsStatus::Unusable.into());
-        }
-        let days = self.txn.terms().deadlines().answer_days;
-        let asked = self.enter("rectify", days, register::Outcome::Open)?;
-        let job = Job::Rectify { since, sections: named(record) };
-        self.txn.add_task(self.party.subject, job, asked.number, self.today())?;
-        Ok(self.accepted(&asked))
-    }
-
-    fn restrict(&self, restriction: Restriction) -> Result<Outcome, BookError> {
-        if !self.record(&What::Restricted { restriction, by: self.party.acting() })? {
-            return Ok(RightsStatus::Unusable.into());
-        }
-        self.done("restrict")
-    }
-
-    /// A legal hold: erasures that are under way wait for its end.
-    fn hold(&self, restriction: Restriction) -> Result<Outcome, BookError> {
-        let outcome = self.restrict(restriction)?;
-        self.erasures(register::Outcome::Open, register::Outcome::Held)?;
-        Ok(outcome)
     }
 
     /// The owner ends the owner's restriction, never a legal hold; the operator a hold first.
@@ -171,63 +144,27 @@ impl Exercise<'_> {
             let held = self.held();
             return Ok(if held { RightsStatus::Held } else { RightsStatus::Unusable }.into());
         }
-        if !self.record(&What::Released { by: self.party.acting() })? {
+        self.ask(&What::Released { by: self.party.acting() })
+    }
+
+    /// Records what is asked, and enters it; `Unusable` when the standing does not take it.
+    fn ask(&self, what: &What) -> Result<Outcome, BookError> {
+        let (txn, subject) = (self.txn, self.party.subject);
+        if txn.record(subject, what, self.now)?.is_err() {
             return Ok(RightsStatus::Unusable.into());
         }
-        let standing = self.txn.standing(self.party.subject)?;
-        if standing.is_none_or(|standing| standing.held(self.today()).is_none()) {
-            self.erasures(register::Outcome::Held, register::Outcome::Open)?;
-        }
-        self.done("release")
-    }
-
-    /// Says of the erasures under way that they wait, or that they wait no more.
-    fn erasures(&self, from: register::Outcome, to: register::Outcome) -> Result<(), BookError> {
-        let waiting = self.open("erase")?.into_iter().filter(|entry| entry.outcome == from);
-        for entry in waiting {
-            self.txn.close(entry.number, to, self.today())?;
-        }
-        Ok(())
-    }
-
-    fn object(&self, verb: &str, categories: &BTreeSet<Category>) -> Result<Outcome, BookError> {
-        let categories = categories.iter().copied().collect();
-        if !self.record(&What::Objected { categories, by: self.party.acting() })? {
-            return Ok(RightsStatus::Unusable.into());
-        }
-        self.done(verb)
-    }
-
-    fn complain(&self, topic: u32) -> Result<Outcome, BookError> {
-        if !self.record(&What::Complained { topic, by: self.party.acting() })? {
-            return Ok(RightsStatus::Unusable.into());
-        }
-        let days = self.txn.terms().deadlines().complaint_days;
-        Ok(self.accepted(&self.enter("complain", days, register::Outcome::Open)?))
-    }
-
-    /// Records an event; `false` when the standing does not take it.
-    fn record(&self, what: &What) -> Result<bool, BookError> {
-        Ok(self.txn.record(self.party.subject, what, self.now)?.is_ok())
-    }
-
-    fn enter(&self, verb: &str, days: u32, fate: register::Outcome) -> Result<Entry, BookError> {
-        let (received, due) = (self.today(), UtcDate(self.today().0.saturating_add(days)));
-        let Party { subject, asker, .. } = *self.party;
-        let number = self.txn.enter(verb, asker, subject, (received, due), fate)?;
-        let verb = verb.to_owned();
-        Ok(Entry { number, verb, asker, slot: 0, received, due, outcome: fate, closed: None })
-    }
-
-    fn done(&self, verb: &str) -> Result<Outcome, BookError> {
-        let entered = self.enter(verb, 0, register::Outcome::Done)?;
-        Ok(Outcome { number: entered.number, ..RightsStatus::Done.into() })
+        let entered = txn.enter_asked(subject, what, self.today(), &txn.terms())?;
+        Ok(entered.map_or(RightsStatus::Unusable.into(), |asked| self.accepted(&asked)))
     }
 
     fn accepted(&self, asked: &Entry) -> Outcome {
+        let number = asked.number;
+        if asked.outcome == register::Outcome::Done {
+            return Outcome { number, ..RightsStatus::Done.into() };
+        }
         let held = asked.verb == "erase" && self.held();
         let status = if held { RightsStatus::Held } else { RightsStatus::Accepted };
-        Outcome { number: asked.number, due: Some(asked.due), ..status.into() }
+        Outcome { number, due: Some(asked.due), ..status.into() }
     }
 
     /// Requests of this verb that are not finished.
@@ -236,14 +173,4 @@ impl Exercise<'_> {
         requests.retain(|entry| entry.verb == verb && entry.outcome != register::Outcome::Done);
         Ok(requests)
     }
-}
-
-/// The sections of a record, values by column name.
-fn named(record: &Record) -> BTreeMap<Category, BTreeMap<String, u32>> {
-    let section = |section: &imprimatur_proto::record::Section| {
-        let values = section.values.iter();
-        let values = values.map(|&(field, index)| (contract().rule(field).column.clone(), index));
-        (section.category, values.collect())
-    };
-    record.sections.iter().map(section).collect()
 }

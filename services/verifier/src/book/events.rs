@@ -38,8 +38,10 @@ pub(super) struct Replayed {
     pub(super) sealed: u64,
     /// Receipts that were found.
     pub(super) receipts: u64,
-    /// Requests, each with how often it was recorded, and how often of that before a restore.
-    pub(super) asked: BTreeMap<Asked, (u64, u64)>,
+    /// Requests, each with how often it was recorded.
+    pub(super) asked: BTreeMap<Asked, u64>,
+    /// Slots that events name.
+    pub(super) slots: BTreeSet<u64>,
     /// Commits by position that must be on their way: they are in no file yet.
     pub(super) unpublished: BTreeSet<u64>,
     newest: u64,
@@ -129,6 +131,7 @@ fn one_event(
     replayed.newest = replayed.newest.max(*position);
     let same = *position == evidence.position;
     found.first.expect(same, &place, "says that it has another position");
+    replayed.slots.insert(evidence.slot);
     let known = published.take(*position, evidence, &mut found.first);
     let event = match evidence.open(&look.evidence.keyring) {
         Ok(Opened::Whole(event)) => event,
@@ -153,9 +156,7 @@ fn one_event(
     withdrawn(replayed, before.as_ref(), evidence);
     if let Some(by) = event.what.by() {
         let asked = (evidence.slot, verb(&event.what), asker(by), evidence.recorded.date());
-        let (times, of_old) = replayed.asked.entry(asked).or_default();
-        *times += 1;
-        *of_old += u64::from(story.replayed(evidence.leaf));
+        *replayed.asked.entry(asked).or_default() += 1;
     }
     receipt(look, story, replayed, (evidence, &event), found);
 }

@@ -1,5 +1,5 @@
-//! Keys: subjects stand as their events say, what was destroyed is named nowhere, what is past its time
-//! is gone, and the inventory of backups is the log's.
+//! Keys: subjects stand as their events say, what was destroyed is named nowhere, what a restore left
+//! without a name or is past its time is gone, and the inventory of backups is the log's.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,7 @@ pub(super) fn check(look: &Look<'_>, story: &Story, replayed: &Replayed, found: 
     subjects(look, story, replayed, found);
     leftovers(look, story, found);
     peppers_and_marks(look, story, found);
+    unnamed(look, story, replayed, found);
     backups(look, story, found);
 }
 
@@ -65,10 +66,6 @@ fn leftovers(look: &Look<'_>, story: &Story, found: &mut Found<'_>) {
         erased.expect(!story.destroyed.contains(&slot), &place, &problem);
     };
     look.all("told", reader.told(keyring)).for_each(|(slot, _)| named("told", slot));
-    // A restore brings back sealed entries of subjects that were erased since; nothing opens them.
-    if story.restored() {
-        return;
-    }
     look.all("receipts", reader.receipts()).for_each(|(slot, _)| named("receipts", slot));
     look.all("windows", reader.windows()).for_each(|(slot, ..)| named("windows", slot));
     look.all("epochs", reader.loose_slots()).for_each(|slot| named("epochs` or `tasks", slot));
@@ -83,22 +80,34 @@ fn peppers_and_marks(look: &Look<'_>, story: &Story, found: &mut Found<'_>) {
     let yesterday = look.published.map_or(0, |published| published.0.saturating_sub(1));
     let keyring = &look.evidence.keyring;
     let erased = &mut found.erased;
-    let mut there = |place: &str, slot: u64, last: u32, back: bool| {
+    let mut there = |place: &str, slot: u64, last: u32| {
         let alive = keyring.secret(slot).is_ok_and(|secret| secret.is_some());
         let said = story.destroyed.contains(&slot);
-        let fine = (alive && !said) || story.destroyed_since.contains(&slot) || back;
+        let fine = (alive && !said) || story.destroyed_since.contains(&slot);
         erased.expect(fine, place, "is in the book, and its key is destroyed or lost");
         let late = last < yesterday;
         erased.expect(!late, place, "is past its time, and was not destroyed");
     };
     for (epoch, slot) in look.all("peppers", look.reader.peppers()) {
         let last = epoch_last_day(epoch).map_or(0, |last| last.0);
-        there(&format!("pepper of epoch {epoch}"), slot, last.saturating_add(rows), false);
+        there(&format!("pepper of epoch {epoch}"), slot, last.saturating_add(rows));
     }
     for (day, slot) in look.all("tomb_keys", look.reader.tomb_keys()) {
         let last = day.0.saturating_add(OLDEST_RECORD_DAYS + 1);
-        // A restore brings back all marks; the next publication lets those go that are past their time.
-        there(&format!("marks of what was erased on {day}"), slot, last, story.restored());
+        there(&format!("marks of what was erased on {day}"), slot, last);
+    }
+}
+
+/// Each key that a restore found lives for a subject, a pepper or marks.
+fn unnamed(look: &Look<'_>, story: &Story, replayed: &Replayed, found: &mut Found<'_>) {
+    let keyring = &look.evidence.keyring;
+    let mut named = replayed.slots.clone();
+    named.extend(look.all("peppers", look.reader.peppers()).map(|(_, slot)| slot));
+    named.extend(look.all("tomb_keys", look.reader.tomb_keys()).map(|(_, slot)| slot));
+    for slot in (1..story.slots.min(keyring.slots())).filter(|slot| !named.contains(slot)) {
+        let alive = keyring.secret(slot).is_ok_and(|secret| secret.is_some());
+        let problem = "has a key that nothing in the book names, and a restore left it";
+        found.erased.expect(!alive, &format!("slot {slot}"), problem);
     }
 }
 

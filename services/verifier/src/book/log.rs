@@ -24,6 +24,8 @@ pub(super) struct Story {
     pub(super) counts: BTreeMap<String, u64>,
     /// Restores: entries from the first to before the second were replayed.
     restores: Vec<(u64, u64)>,
+    /// The slots of the keyring, those below this one, when a backup was restored last.
+    pub(super) slots: u64,
     /// Commits whose rows restores did not bring back.
     lost: Vec<(u64, u64)>,
     /// Slots whose keys the published log calls destroyed after all that an older copy knows.
@@ -44,6 +46,7 @@ impl Story {
             backups: BTreeMap::new(),
             counts: BTreeMap::new(),
             restores: Vec::new(),
+            slots: 0,
             lost: Vec::new(),
             destroyed_since: BTreeSet::new(),
             size: 0,
@@ -86,7 +89,8 @@ impl Story {
                 self.newest = self.newest.max(on);
                 self.counts = counts;
             }
-            Public::Restored { backup, lost, .. } => {
+            Public::Restored { backup, lost, slots, .. } => {
+                self.slots = self.slots.max(slots.unwrap_or(0));
                 let from = self.sizes.get(&backup).copied().unwrap_or(0);
                 self.restores.push((from, number));
                 self.lost.extend(lost);

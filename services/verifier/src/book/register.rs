@@ -49,7 +49,7 @@ pub(super) fn check(
     let told = look.reader.requests()?;
     let problem = "is not the number of requests in the register";
     erased.expect(told == number, "book, number `requests`", problem);
-    events_and_entries(story, replayed, &asked, erased);
+    events_and_entries(replayed, &asked, erased);
     Ok(number)
 }
 
@@ -145,19 +145,12 @@ fn of_event(verb: &str) -> Option<&'static str> {
 }
 
 /// Each recorded request is in the register, and the register tells of no other.
-fn events_and_entries(
-    story: &Story,
-    replayed: &Replayed,
-    asked: &BTreeMap<Asked, u64>,
-    erased: &mut Check,
-) {
-    for (key, &(recorded, of_old)) in &replayed.asked {
+fn events_and_entries(replayed: &Replayed, asked: &BTreeMap<Asked, u64>, erased: &mut Check) {
+    for (key, &recorded) in &replayed.asked {
         let entered = asked.get(key).copied().unwrap_or(0);
         let (slot, verb, who, on) = key;
         let place = format!("`{verb}` of slot {slot} by the {who} on {on}");
-        // The register goes back with a restore, and events do not.
-        let least = recorded.saturating_sub(of_old);
-        erased.expect(entered >= least, &place, "was recorded, and is not in the register");
+        erased.expect(entered >= recorded, &place, "was recorded, and is not in the register");
     }
     for (key, &entered) in asked {
         let (slot, verb, who, on) = key;
@@ -165,10 +158,8 @@ fn events_and_entries(
         if replayed.standing(*slot).is_none() {
             continue;
         }
-        let recorded = replayed.asked.get(key).map_or(0, |(recorded, _)| *recorded);
-        let by_restore = story.restored() && *verb == "erase" && *who == of(Asker::Clock);
+        let recorded = replayed.asked.get(key).copied().unwrap_or(0);
         let place = format!("`{verb}` of slot {slot} by the {who} on {on}");
-        let fine = recorded >= entered || by_restore;
-        erased.expect(fine, &place, "is in the register, and was never recorded");
+        erased.expect(recorded >= entered, &place, "is in the register, and was never recorded");
     }
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod copies;
 mod requests;
+mod restores;
 
 use std::fs;
 
@@ -31,6 +32,7 @@ const COMMITS: Sealed<u64> = Sealed::new("commits");
 const JOURNAL: Sealed<u64> = Sealed::new("journal");
 const ENTRIES: Sealed<u64> = Sealed::new("log_entries");
 const REGISTER: Sealed<u64> = Sealed::new("register");
+const TASKS: Sealed<u64> = Sealed::new("tasks");
 const TOLD: Sealed<u64> = Sealed::new("told");
 const RECEIPTS: Sealed<(u64, u64)> = Sealed::new("receipts");
 const VERDICTS: Sealed<(u64, u64)> = Sealed::new("verdicts");
@@ -38,6 +40,7 @@ const POLICIES: Sealed<[u8; 32]> = Sealed::new("policies");
 const BACKUPS: Sealed<&str> = Sealed::new("backups");
 const NODES: TableDefinition<'static, (u8, u64), [u8; 32]> = TableDefinition::new("log_nodes");
 const WINDOWS: TableDefinition<'static, u64, (u64, u64)> = TableDefinition::new("windows");
+const EPOCHS: TableDefinition<'static, (u64, u32), ()> = TableDefinition::new("epochs");
 const PEPPERS: TableDefinition<'static, u32, u64> = TableDefinition::new("peppers");
 const COUNTS: TableDefinition<'static, &str, u64> = TableDefinition::new("counts");
 const NUMBERS: TableDefinition<'static, &str, u64> = TableDefinition::new("numbers");

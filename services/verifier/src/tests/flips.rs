@@ -32,8 +32,8 @@ fn passes(world: &World) -> bool {
 
 /// Whether a change that passes changed what anything is proven from. These parts of the manifest
 /// may change: white space; answers, when more are told than in the log; the newest published
-/// commit, when it is beyond the newest there is; first kept dates before which there is nothing;
-/// and whose key signs answers, on which no evidence rests.
+/// commit, when it is beyond the newest there is; first kept dates of no table, or before which there
+/// is nothing; and whose key signs answers, on which no evidence rests.
 fn matters(world: &World, path: &Path) -> bool {
     let Ok(manifest) = imprimatur_ledger::segments::Manifest::load(&world.path("evidence")) else {
         return true;
@@ -42,9 +42,9 @@ fn matters(world: &World, path: &Path) -> bool {
     like.collector_key = world.manifest.collector_key;
     like.counts.clone_from(&world.manifest.counts);
     like.published = like.published.min(world.manifest.published);
+    like.kept_since.clone_from(&world.manifest.kept_since);
     for (table, since) in &mut like.kept_since {
-        let honest = world.manifest.kept_since.get(table);
-        *since = honest.map_or(*since, |honest| *honest.max(since));
+        *since = manifest.kept_since.get(table).copied().unwrap_or(*since).max(*since);
     }
     path != world.path("evidence/manifest.json") || like != world.manifest
 }

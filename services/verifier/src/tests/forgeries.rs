@@ -332,7 +332,8 @@ fn a_restore_excuses_only_what_it_lost() {
     caught_alone(&world.forged(), Invariant::CountsOnce, "has no row");
     let mut world = World::honest();
     let lost = Some((8, u64::MAX));
-    world.add_public(&Public::Restored { backup: String::new(), lost, erased_rows: 0, on: TODAY });
+    let (backup, erased_rows, slots, on) = (String::new(), 0, None, TODAY);
+    world.add_public(&Public::Restored { backup, lost, erased_rows, slots, on });
     world.rows.retain(|row| row.commit != 8);
     let report = world.forged();
     caught(&report, FIRST, "a restore that lost what was not there yet");

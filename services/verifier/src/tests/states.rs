@@ -108,16 +108,21 @@ fn everything_expired(mut collector: Collector) -> Collector {
     collector
 }
 
-/// A backup; then an erasure, a request for one, a withdrawal and new commits; then the restore.
-pub(super) fn restored(collector: Collector) -> Collector {
+/// A backup; then an erasure, a withdrawal, requests, a commit of another month, and a subject that was
+/// not published; then the restore.
+pub(super) fn restored(mut collector: Collector) -> Collector {
     three(&collector);
     let folder = tempfile::tempdir().unwrap();
     collector.book.back_up(folder.path(), TODAY.start()).unwrap();
     collector.ask_for_erasure(2);
     collector.publish();
     collector.withdraw(3, 2);
+    collector.restrict(3);
+    collector.complain(1);
+    collector.today = UtcDate(TODAY.0 + 12);
     collector.store(1, 2);
     collector.publish();
+    collector.grant(4, 1);
     let collector = collector.restore(folder.path());
     collector.store(1, 3);
     collector.publish();
