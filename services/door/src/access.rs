@@ -46,9 +46,10 @@ pub(crate) async fn pass(
     let (route, access) = route(&request);
     let mut role = None;
     // A page is two dozen files, and a proxy makes one address of all readers: they are in memory and not counted.
-    let admitted = match CONSOLE.contains(&route) {
-        true => checked(request.uri()).map(|()| None),
-        false => admitted(&shared, &request, access),
+    let admitted = if CONSOLE.contains(&route) {
+        checked(request.uri()).map(|()| None)
+    } else {
+        admitted(&shared, &request, access)
     };
     let mut response = match admitted {
         Err(problem) => problem.into_response(),
