@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -12,14 +13,16 @@ use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, Response, Uri};
+use axum::http::{HeaderValue, Response, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::IntoResponse as _;
 use futures::FutureExt as _;
 
 use crate::guard::Access;
 use crate::problem::{Code, Problem};
+use crate::role::Role;
 use crate::routes::{CONSOLE, ROUTES, Shared};
+use crate::serve::Limits;
 use crate::tokens::PREFIX;
 
 /// Longest address with its question, bytes: every value of a dimension, named one by one, is less.
@@ -31,6 +34,10 @@ const HEADERS: [(HeaderName, &str); 3] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
 ];
+
+/// Said of a token in the wrong place.
+pub(crate) const MISPLACED: &str = "a token does not belong in a question or its address, which programs on the way \
+                                    may log; revoke it, and send the next one in the header `Authorization`";
 
 /// Where a request comes from; only the rate limit knows.
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +74,25 @@ pub(crate) async fn pass(
     if !matches!(access, Some(Access::Open)) || route == "other" {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    let took = shared.clock.steady().saturating_sub(started);
-    let (status, code) = (response.status(), response.extensions().get::<Code>().copied());
-    shared.numbers.count(route, status, role, code, took);
-    let (role, milliseconds) = (role.map_or("none", crate::Role::name), took.as_millis());
-    let code = code.map(Code::name);
-    tracing::info!(route, status = status.as_u16(), code, role, milliseconds, "answered");
+    let code = response.extensions().get::<Code>().copied();
+    tell(&shared, route, response.status(), code, role, started);
     response
+}
+
+/// Counts and logs how a request ended.
+pub(crate) fn tell(
+    shared: &Shared,
+    route: &'static str,
+    status: StatusCode,
+    code: Option<Code>,
+    role: Option<Role>,
+    started: Duration,
+) {
+    let took = shared.clock.steady().saturating_sub(started);
+    shared.numbers.count(route, status, role, code, took);
+    let (role, milliseconds) = (role.map_or("none", Role::name), took.as_millis());
+    let (status, code) = (status.as_u16(), code.map(Code::name));
+    tracing::info!(route, status, code, role, milliseconds, "answered");
 }
 
 /// The route as the code writes it and who may call it. What the table does not have, nobody may.
@@ -113,29 +132,35 @@ fn checked(uri: &Uri) -> Result<(), Problem> {
     let in_path = url::form_urlencoded::parse(path.as_bytes())
         .any(|(name, value)| has_token(&name) || has_token(&value));
     if in_query || in_path {
-        let detail = "a token does not belong in an address, which programs on the way may log; \
-                      revoke it, and send the next one in the header `Authorization`";
-        return Err(Problem::new(Code::BadParameter, detail));
+        return Err(Problem::new(Code::BadParameter, MISPLACED));
     }
     Ok(())
 }
 
-fn has_token(text: &str) -> bool {
+/// Whether a text has what every token begins with.
+pub(crate) fn has_token(text: &str) -> bool {
     text.contains(PREFIX)
 }
 
-/// Runs the handler within its time; a panic in it is a failure inside.
+/// Runs a handler within its time; a panic in it is a failure inside.
 async fn worked_on(shared: &Shared, request: Request, next: Next) -> Response<Body> {
-    let running = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(shared.limits.call_within, running).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_panic)) => {
-            Problem::internal(&std::io::Error::other("a handler panicked")).into_response()
-        }
+    let answered = bounded(shared.limits, next.run(request)).await;
+    answered.unwrap_or_else(Problem::into_response)
+}
+
+/// Runs what answers within its time; a panic in it is a failure inside.
+pub(crate) async fn bounded<T>(
+    limits: Limits,
+    running: impl Future<Output = T>,
+) -> Result<T, Problem> {
+    let running = AssertUnwindSafe(running).catch_unwind();
+    match tokio::time::timeout(limits.call_within, running).await {
+        Ok(Ok(answered)) => Ok(answered),
+        Ok(Err(_panic)) => Err(Problem::internal(&std::io::Error::other("a handler panicked"))),
         Err(_elapsed) => {
-            let seconds = shared.limits.call_within.as_secs();
+            let seconds = limits.call_within.as_secs();
             let detail = format!("the answer takes longer than {seconds} s; ask for less");
-            Problem::new(Code::TooLarge, detail).into_response()
+            Err(Problem::new(Code::TooLarge, detail))
         }
     }
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use imprimatur_query::QueryError;
 use imprimatur_runtime::entropy;
+use tonic::metadata::AsciiMetadataValue;
 
 /// The kinds of refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +117,43 @@ impl Code {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Only GET is answered"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "A failure inside"),
         }
+    }
+}
+
+impl Code {
+    /// The kind of status over gRPC.
+    fn grpc(self) -> tonic::Code {
+        match self {
+            Self::Unauthenticated | Self::Expired => tonic::Code::Unauthenticated,
+            Self::Forbidden => tonic::Code::PermissionDenied,
+            Self::UnknownMetric | Self::NotFound => tonic::Code::NotFound,
+            Self::UnknownDimension
+            | Self::DimensionNotAllowed
+            | Self::UnknownValue
+            | Self::NotAFilter
+            | Self::SeveralValues
+            | Self::BadDate
+            | Self::SinceMidMonth
+            | Self::BadParameter
+            | Self::TooLong => tonic::Code::InvalidArgument,
+            Self::TooFine | Self::BelowThreshold => tonic::Code::FailedPrecondition,
+            Self::RateLimited | Self::TooLarge => tonic::Code::ResourceExhausted,
+            Self::NotPublished => tonic::Code::Unavailable,
+            Self::MethodNotAllowed => tonic::Code::Unimplemented,
+            Self::Internal => tonic::Code::Internal,
+        }
+    }
+}
+
+impl From<Problem> for tonic::Status {
+    fn from(problem: Problem) -> Self {
+        let mut status = Self::new(problem.code.grpc(), problem.detail);
+        let code = AsciiMetadataValue::from_static(problem.code.name());
+        status.metadata_mut().insert("imprimatur-code", code);
+        if let Some(seconds) = problem.retry_after {
+            status.metadata_mut().insert("retry-after", AsciiMetadataValue::from(seconds));
+        }
+        status
     }
 }
 

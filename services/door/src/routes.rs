@@ -1,5 +1,6 @@
 //! The routes: which there are, who may call each, and what they answer. `openapi.json` describes them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,13 +12,16 @@ use axum::http::{HeaderMap, HeaderValue, Response};
 use axum::middleware;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
-use imprimatur_query::{Answer, Asked, Dimension, Engine, QueryError, Request, questions};
+use imprimatur_query::{
+    Answer, Asked, Dimension, Engine, QueryError, Request, Threshold, questions,
+};
 use tokio::sync::Semaphore;
 
 use crate::access;
 use crate::format::Format;
 use crate::guard::{Access, Guard};
 use crate::numbers::{Numbers, OPEN_METRICS};
+use crate::overview;
 use crate::parameters::Parameters;
 use crate::problem::{Code, Problem, json};
 use crate::role::Role;
@@ -28,7 +32,7 @@ use crate::tokens::Session;
 pub(crate) const CONSOLE: [&str; 2] = ["/", "/assets/{*path}"];
 
 /// Every route and who may call it. What is not here is not answered.
-pub(crate) const ROUTES: [(&str, Access); 10] = [
+pub(crate) const ROUTES: [(&str, Access); 12] = [
     (CONSOLE[0], Access::Open),
     (CONSOLE[1], Access::Open),
     ("/healthz", Access::Open),
@@ -39,6 +43,8 @@ pub(crate) const ROUTES: [(&str, Access); 10] = [
     ("/v1/dimensions", Access::Roles(&[Role::Engineer])),
     ("/v1/questions", Access::Roles(&[Role::Engineer])),
     ("/v1/answers/{metric}", Access::Roles(&[Role::Engineer])),
+    ("/v1/overview", Access::Roles(&Role::ALL)),
+    ("/v1/compliance", Access::Roles(&[Role::Compliance])),
 ];
 
 /// What the routes need. Cheap to clone.
@@ -48,11 +54,26 @@ pub(crate) struct Shared {
     pub(crate) guard: Arc<Guard>,
     pub(crate) numbers: Numbers,
     pub(crate) limits: Limits,
+    /// The lake's folder.
+    pub(crate) lake: PathBuf,
+    /// Principals that a count needs.
+    pub(crate) k: Threshold,
     /// The description of all routes.
     pub(crate) openapi: Bytes,
     /// Questions that are worked on at once.
     pub(crate) places: Arc<Semaphore>,
     pub(crate) clock: Arc<dyn imprimatur_runtime::Clock>,
+}
+
+impl Shared {
+    /// The answer to one question, when there is a place for it.
+    pub(crate) async fn ask(&self, request: &Request) -> Result<Answer, Problem> {
+        let closed = |_closed| Problem::new(Code::Internal, "the service is stopping");
+        let place = self.places.acquire().await.map_err(closed)?;
+        let answer = Box::pin(self.engine.answer(request)).await?;
+        drop(place);
+        Ok(answer)
+    }
 }
 
 /// The routes behind their check.
@@ -68,6 +89,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/dimensions", get(dimensions))
         .route("/v1/questions", get(asked))
         .route("/v1/answers/{metric}", get(answer))
+        .route("/v1/overview", get(overview_of_all))
+        .route("/v1/compliance", get(compliance))
         .method_not_allowed_fallback(not_allowed)
         .fallback(nothing)
         .layer(middleware::from_fn_with_state(shared.clone(), access::pass))
@@ -195,6 +218,14 @@ async fn asked(State(shared): State<Shared>) -> Result<Response<Body>, Problem> 
     Ok(of_json(&QuestionsBody { questions: all.into_iter().map(body).collect() }))
 }
 
+async fn overview_of_all(State(shared): State<Shared>) -> Result<Response<Body>, Problem> {
+    overview::overview(shared.lake, shared.k).await.map(|told| of_json(&told))
+}
+
+async fn compliance(State(shared): State<Shared>) -> Result<Response<Body>, Problem> {
+    overview::compliance(shared.lake).await.map(|told| of_json(&told))
+}
+
 #[derive(serde::Serialize)]
 struct AnswerBody<'a> {
     #[serde(flatten)]
@@ -214,10 +245,7 @@ async fn answer(
     let format = asked.format.unwrap_or_else(|| Format::accepted(&headers));
     let (by, filters, since) = (asked.by.as_deref(), asked.filters.as_deref(), asked.since);
     let request = Request::parse(&metric, by, filters, since.as_deref())?;
-    let busy = |_no_place| Problem::new(Code::Internal, "the service is stopping");
-    let place = shared.places.acquire().await.map_err(busy)?;
-    let answer = Box::pin(shared.engine.answer(&request)).await?;
-    drop(place);
+    let answer = shared.ask(&request).await?;
     let body = match format {
         Format::Json => json(&AnswerBody { answer: &answer, command: request.command() }),
         Format::Csv => answer.to_csv()?,

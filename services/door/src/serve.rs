@@ -1,4 +1,5 @@
-//! The listener: HTTP/1.1 with a bound on everything that a peer may hold. TLS ends at the operator's proxy.
+//! The listeners: HTTP/1.1, and HTTP/2 for gRPC, with a bound on everything that a peer may hold. TLS ends at the
+//! operator's proxy.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,9 +10,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use imprimatur_query::{EDITION_LENGTH, Engine, EngineSettings, QueryError};
 use imprimatur_runtime::Clock;
 use imprimatur_runtime::lifecycle::{self, Stopped};
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::access::Peer;
+use crate::grpc;
 use crate::guard::Guard;
 use crate::numbers::Numbers;
 use crate::openapi;
@@ -32,6 +34,15 @@ use crate::routes::{self, Shared};
 
 /// Bytes that a request's head may take; hyper reads no more, and a body is never read.
 const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Calls at once on one connection of gRPC.
+const STREAMS_MAX: u32 = 32;
+
+/// Header list of a call, bytes.
+const HEADER_LIST_BYTES_MAX: u32 = 8 << 10;
+
+/// Streams that may be opened and reset before the peer is cut off (CVE-2023-44487, CVE-2025-8671).
+const RESET_STREAMS_MAX: usize = 32;
 
 /// What peers may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +85,8 @@ pub struct DoorSettings {
     pub data: PathBuf,
     /// Address of HTTP; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Address of gRPC; nowhere unless given.
+    pub grpc: Option<SocketAddr>,
     /// What peers may hold.
     pub limits: Limits,
     /// How answers are guarded.
@@ -83,7 +96,8 @@ pub struct DoorSettings {
 impl DoorSettings {
     /// A door on an address, with the usual limits.
     pub fn new(data: PathBuf, listen: SocketAddr) -> Self {
-        Self { data, listen, limits: Limits::default(), engine: EngineSettings::default() }
+        let (limits, engine) = (Limits::default(), EngineSettings::default());
+        Self { data, listen, grpc: None, limits, engine }
     }
 }
 
@@ -115,7 +129,9 @@ pub enum DoorError {
 pub struct Running {
     /// Where HTTP listens.
     pub address: SocketAddr,
-    serving: JoinHandle<()>,
+    /// Where gRPC listens.
+    pub grpc: Option<SocketAddr>,
+    serving: Vec<JoinHandle<()>>,
 }
 
 impl Running {
@@ -124,7 +140,10 @@ impl Running {
     /// # Errors
     /// [`DoorError::Failed`].
     pub async fn ended(self) -> Result<(), DoorError> {
-        self.serving.await.map_err(DoorError::Failed)
+        for serving in self.serving {
+            serving.await.map_err(DoorError::Failed)?;
+        }
+        Ok(())
     }
 }
 
@@ -144,6 +163,8 @@ pub(crate) fn shared(settings: &DoorSettings, clock: Arc<dyn Clock>) -> Result<S
         guard: Arc::new(guard),
         numbers: Numbers::new(),
         limits,
+        lake: settings.data.join("lake"),
+        k: settings.engine.k,
         places: Arc::new(Semaphore::new(limits.questions)),
         clock,
     })
@@ -159,14 +180,42 @@ pub async fn start(
     stop: CancellationToken,
 ) -> Result<Running, DoorError> {
     let shared = shared(&settings, clock)?;
-    let unheard = |source| DoorError::Listen { address: settings.listen, source };
-    let listener = TcpListener::bind(settings.listen).await.map_err(unheard)?;
-    let address = listener.local_addr().map_err(unheard)?;
-    let serving = tokio::spawn(serve(listener, routes::router(shared), settings.limits, stop));
-    Ok(Running { address, serving })
+    let (listener, address) = bound(settings.listen).await?;
+    let (mut serving, mut grpc) = (Vec::new(), None);
+    if let Some(wanted) = settings.grpc {
+        let (listener, address) = bound(wanted).await?;
+        grpc = Some(address);
+        let router = grpc::router(shared.clone());
+        serving.push((listener, router, Protocol::Http2));
+    }
+    serving.push((listener, routes::router(shared), Protocol::Http1));
+    let serving = serving.into_iter().map(|(listener, router, protocol)| {
+        tokio::spawn(serve(listener, router, protocol, settings.limits, stop.clone()))
+    });
+    Ok(Running { address, grpc, serving: serving.collect() })
 }
 
-async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), DoorError> {
+    let unheard = |source| DoorError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(unheard)?;
+    let address = listener.local_addr().map_err(unheard)?;
+    Ok((listener, address))
+}
+
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    protocol: Protocol,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let (places, tracker) = (Arc::new(Semaphore::new(limits.connections)), TaskTracker::new());
     loop {
         let accepted = tokio::select! {
@@ -181,7 +230,7 @@ async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: Canc
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
             let (router, stop) = (router.clone(), stop.clone());
             tracker.spawn(async move {
-                Box::pin(connection(socket, Peer(peer.ip()), router, limits, stop)).await;
+                Box::pin(connection(socket, Peer(peer.ip()), router, protocol, limits, stop)).await;
                 drop(place);
             });
         }
@@ -198,6 +247,7 @@ async fn connection(
     socket: TcpStream,
     peer: Peer,
     router: Router,
+    protocol: Protocol,
     limits: Limits,
     stop: CancellationToken,
 ) {
@@ -206,25 +256,58 @@ async fn connection(
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request)
     });
-    let mut serving = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head_within)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(socket), service)
-    );
-    let ended = tokio::select! {
-        ended = serving.as_mut() => Some(ended),
-        () = stop.cancelled() => None,
-        () = tokio::time::sleep(limits.connection_within) => None,
+    let ending = async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(limits.connection_within) => {}
+        }
     };
-    let ended = if let Some(ended) = ended {
-        Ok(ended)
-    } else {
-        serving.as_mut().graceful_shutdown();
-        tokio::time::timeout(limits.call_within, serving).await
-    };
-    if let Ok(Err(error)) = ended {
+    let socket = TokioIo::new(socket);
+    match protocol {
+        Protocol::Http1 => {
+            let serving = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.head_within)
+                .max_buf_size(HEAD_BYTES_MAX)
+                .serve_connection(socket, service);
+            let mut serving = std::pin::pin!(serving);
+            let ended = tokio::select! {
+                ended = serving.as_mut() => Some(ended),
+                () = ending => None,
+            };
+            if let Some(ended) = ended {
+                return note(ended);
+            }
+            serving.as_mut().graceful_shutdown();
+            note(tokio::time::timeout(limits.call_within, serving).await.unwrap_or(Ok(())));
+        }
+        Protocol::Http2 => {
+            let serving = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_MAX)
+                .max_header_list_size(HEADER_LIST_BYTES_MAX)
+                .max_local_error_reset_streams(Some(RESET_STREAMS_MAX))
+                .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
+                .keep_alive_interval(limits.head_within)
+                .keep_alive_timeout(limits.head_within)
+                .serve_connection(socket, service);
+            let mut serving = std::pin::pin!(serving);
+            let ended = tokio::select! {
+                ended = serving.as_mut() => Some(ended),
+                () = ending => None,
+            };
+            if let Some(ended) = ended {
+                return note(ended);
+            }
+            serving.as_mut().graceful_shutdown();
+            note(tokio::time::timeout(limits.call_within, serving).await.unwrap_or(Ok(())));
+        }
+    }
+}
+
+/// A connection that ended early is nobody's fault here.
+fn note(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
 }

@@ -1,10 +1,14 @@
 //! Real requests to a real door over a real small lake.
 
+mod grpc;
 mod log;
 mod refusals;
 mod roles;
 mod world;
 
+use imprimatur_consent::Invariant;
+use imprimatur_lake::{Checked, Report, Verdict};
+use imprimatur_runtime::Clock as _;
 use imprimatur_testkit::peers::Schemathesis;
 
 use self::world::World;
@@ -71,6 +75,45 @@ async fn what_may_be_asked_is_listed() {
     let questions = questions["questions"].as_array().unwrap().clone();
     assert_eq!(questions.last().unwrap()["number"], 20);
     assert!(questions[0]["command"].as_str().unwrap().starts_with("imprimatur query "));
+}
+
+#[tokio::test]
+async fn the_overview_withholds_few_and_compliance_has_dates_and_no_names() {
+    let world = World::new().await;
+    let told = world.get("/v1/overview", &world.token(Role::Operator)).await.json();
+    assert_eq!(
+        (&told["published"], &told["principals"]),
+        (&"2027-01-15T08:00:00Z".into(), &60.into())
+    );
+    assert_eq!(told["coverage"][0]["principals"], serde_json::Value::Null, "15 would be told");
+    assert_eq!(told["coverage"][1]["principals"], 20);
+    assert_eq!(told["coverage"][1]["policy"], "abababab");
+    assert_eq!(
+        (&told["answers"][0]["date"], &told["answers"][0]["count"]),
+        (&"2026-11-21".into(), &3.into())
+    );
+    let compliance = world.token(Role::Compliance);
+    let told = world.get("/v1/compliance", &compliance).await.json();
+    assert_eq!((&told["report"], &told["log"]["size"]), (&serde_json::Value::Null, &9.into()));
+    assert_eq!(
+        (&told["requests"][0]["kind"], &told["requests"][0]["due"]),
+        (&"erase".into(), &"2026-12-20".into())
+    );
+    assert_eq!(told["capacity"]["print_budget_bits"], 40.0);
+    let lake = world.folder.path().join("lake");
+    let checks =
+        vec![Checked { invariant: Invariant::NoPermitNoRow, holds: true, checked: 4, failed: 0 }];
+    let (made, verdict) = (world.clock.now(), Verdict::Holds);
+    let report = Report { made, verdict, synthetic: true, rows: 4, log_size: 9, checks };
+    report.store(&lake).unwrap();
+    let told = world.get("/v1/compliance", &compliance).await.json();
+    assert_eq!((&told["report"]["verdict"], &told["report"]["rows"]), (&"holds".into(), &4.into()));
+    assert_eq!(told["report"]["checks"][0]["invariant"], "INV-1");
+    std::fs::write(lake.join("overview.json"), "{\"name\":1}").unwrap();
+    assert_eq!(world.get("/v1/compliance", &compliance).await.refusal().1, "internal");
+    std::fs::remove_file(lake.join("overview.json")).unwrap();
+    let absent = world.get("/v1/overview", &compliance).await.refusal();
+    assert_eq!(absent, (503, "not_published".to_owned()));
 }
 
 #[tokio::test]
@@ -148,6 +191,6 @@ async fn schemathesis_finds_the_door_as_it_is_described() {
         ];
         let report = Schemathesis::run(&description, &arguments, world.folder.path()).await;
         let report = report.unwrap_or_else(|error| panic!("{role}: {error}"));
-        assert!(report.contains("Tested: 7") && !report.contains("Rate limited"), "{report}");
+        assert!(report.contains("Tested: 9") && !report.contains("Rate limited"), "{report}");
     }
 }

@@ -76,9 +76,12 @@ pub async fn collector(args: cli::Collector) -> Result<(), CommandError> {
 /// [`CommandError`].
 pub async fn query_server(args: cli::door::QueryServer) -> Result<(), CommandError> {
     let stop = lifecycle::stop_on_signals().map_err(CommandError::System)?;
-    let settings = DoorSettings::new(args.data, args.listen);
+    let settings = DoorSettings { grpc: args.grpc, ..DoorSettings::new(args.data, args.listen) };
     let running = imprimatur_door::start(settings, SystemClock::shared(), stop).await?;
     say::line(&format!("HTTP  http://{}", running.address));
+    if let Some(grpc) = running.grpc {
+        say::line(&format!("gRPC  {grpc}"));
+    }
     Ok(running.ended().await?)
 }
 

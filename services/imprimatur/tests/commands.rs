@@ -246,3 +246,31 @@ async fn the_published_log_is_told_and_backups_are_made_and_restored() {
     assert!(gone.err.contains("no such subject"), "{gone:?}");
     says(&["backup", "restore", "--from", &shown(folder.path()), "--data", &told]).await.exits(69);
 }
+
+#[tokio::test]
+async fn tokens_are_made_once_listed_without_secrets_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let create = |days: &'static str| {
+        let lab = ["--role", "engineer", "--name", "quality lab", "--days", days];
+        let data = data.clone();
+        async move { says(&[&["token", "create", "--data", &data], &lab[..]].concat()).await }
+    };
+    let made = create("30").await.exits(0);
+    let secret = made.out.trim_end().strip_prefix("imq_").unwrap().to_owned();
+    assert_eq!(secret.len(), 43);
+    let again = create("30").await.exits(1);
+    assert!(again.err.contains("there is a token `quality lab`"), "{again:?}");
+    let long = create("400").await.exits(2);
+    assert!(long.err.contains("`--days` takes 1 to 366"), "{long:?}");
+    let listed = says(&["token", "list", "--data", &data, "--json"]).await.exits(0);
+    let tokens = listed.json();
+    assert_eq!((&tokens[0]["role"], &tokens[0]["expired"]), (&"engineer".into(), &false.into()));
+    let text = says(&["token", "list", "--data", &data]).await.exits(0).out;
+    assert!(text.starts_with("engineer ") && text.ends_with("  quality lab\n"), "{text}");
+    assert!(!listed.out.contains(&secret) && !text.contains(&secret));
+    says(&["token", "revoke", "quality lab", "--data", &data]).await.exits(0);
+    let gone = says(&["token", "revoke", "quality lab", "--data", &data]).await.exits(1);
+    assert!(gone.err.contains("there is no token `quality lab`"), "{gone:?}");
+    assert!(says(&["token", "list", "--data", &data]).await.exits(0).out.is_empty());
+}

@@ -67,7 +67,8 @@ fn the_table_of_routes_is_the_promised_one() {
         Access::Roles(roles) => roles.to_vec(),
     };
     assert_eq!(roles("/metrics"), [Role::Operator]);
-    assert_eq!(roles("/v1/session"), Role::ALL);
+    assert_eq!((roles("/v1/session"), roles("/v1/overview")), (Role::ALL.into(), Role::ALL.into()));
+    assert_eq!(roles("/v1/compliance"), [Role::Compliance]);
     assert_eq!(roles("/v1/metrics"), [Role::Engineer, Role::Compliance]);
     for route in ["/v1/dimensions", "/v1/questions", "/v1/answers/{metric}"] {
         assert_eq!(roles(route), [Role::Engineer]);

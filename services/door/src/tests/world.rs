@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use imprimatur_consent::{Category, Pseudonym};
-use imprimatur_lake::{Catalogue, Lake, Row};
+use imprimatur_consent::{Category, Digest, Pseudonym};
+use imprimatur_lake::{AnswerCount, Catalogue, Coverage, Lake, LogState, Overview, Row, Word};
 use imprimatur_proto::contract;
 use imprimatur_proto::record::{RecordKind, Section};
 use imprimatur_runtime::clock::ManualClock;
@@ -63,6 +63,7 @@ pub(super) struct World {
     pub(super) folder: TempDir,
     pub(super) clock: Arc<ManualClock>,
     pub(super) address: SocketAddr,
+    pub(super) grpc: SocketAddr,
     tokens: BTreeMap<Role, String>,
     running: Running,
     stop: CancellationToken,
@@ -84,6 +85,7 @@ impl World {
         let clock = ManualClock::at(NOW);
         let mut settings =
             DoorSettings::new(folder.path().to_owned(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        settings.grpc = Some(settings.listen);
         change(&mut settings);
         let stop = CancellationToken::new();
         let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
@@ -92,7 +94,8 @@ impl World {
             (role, tokens::create(folder.path(), role.name(), role, 30, clock.today()).unwrap())
         };
         let tokens = Role::ALL.map(make).into();
-        Self { address: running.address, folder, clock, tokens, running, stop }
+        let grpc = running.grpc.unwrap();
+        Self { address: running.address, grpc, folder, clock, tokens, running, stop }
     }
 
     pub(super) fn token(&self, role: Role) -> String {
@@ -144,6 +147,41 @@ fn publish(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     catalogue.files = Lake::open(folder).unwrap().write(&rows).unwrap();
     catalogue.store(folder).unwrap();
+    overview().store(folder).unwrap();
+}
+
+/// 60 principals, of whom 45 share one category and 22 another.
+fn overview() -> Overview {
+    let coverage = |category, principals| Coverage {
+        category,
+        policy: Digest([0xab; 32]),
+        version: 3,
+        principals,
+    };
+    let word = |text| Word::of(text).unwrap();
+    let date = |text: &str| text.parse().unwrap();
+    Overview {
+        published: NOW,
+        position: 9,
+        synthetic: true,
+        principals: 60,
+        coverage: vec![coverage(Category::Status, 45), coverage(Category::Material, 22)],
+        answers: vec![AnswerCount {
+            date: date("2026-11-21"),
+            outcome: word("refused"),
+            reason: word("no_grant"),
+            count: 3,
+        }],
+        batches_waiting: 1,
+        requests: vec![imprimatur_lake::Request {
+            received: date("2026-11-20"),
+            kind: word("erase"),
+            due: date("2026-12-20"),
+            done: None,
+            held: false,
+        }],
+        log: LogState { size: 9, root: Digest([0xcd; 32]), checkpoint: "a note".to_owned() },
+    }
 }
 
 fn print(number: u8, date: &str, values: &[(&str, u32)]) -> Row {

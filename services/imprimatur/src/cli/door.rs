@@ -21,6 +21,9 @@ pub struct QueryServer {
     /// Address to listen on: HTTP without TLS, which ends at a proxy.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Address of the same over gRPC (`imprimatur.query.v1`); nowhere unless given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub grpc: Option<SocketAddr>,
 }
 
 /// `imprimatur token`.

@@ -52,10 +52,12 @@ impl Lists {
             parts.push(part.to_str()?);
         }
         match parts.as_slice() {
-            ["book.redb"]
+            ["book.redb" | "tokens.json"]
+            | ["query", "edition.json"]
             | ["log", "checkpoint"]
             | ["evidence", "manifest.json"]
             | ["lake", "catalogue.json" | "overview.json" | "report.json"] => Some(Known::Plain),
+            ["query", "lock"] => (length == 0).then_some(Known::Plain),
             ["collector.key" | "log.key"] => (length == KEY_FILE).then_some(Known::Keys),
             ["keys", "keyring"] => {
                 (length > 0 && length.is_multiple_of(SLOT)).then_some(Known::Keys)
@@ -102,4 +104,22 @@ fn is_tile(parts: &[&str]) -> bool {
         let before = |group: &&str| group.strip_prefix('x').is_some_and(digits);
         groups.len() < 7 && digits(last) && groups.iter().all(before)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_query_service_keeps_is_known_and_its_neighbours_are_not() {
+        let known = |path: &str, length| Lists::default().known(Path::new(path), length);
+        for path in ["tokens.json", "query/edition.json"] {
+            assert_eq!(known(path, 100), Some(Known::Plain), "{path}");
+        }
+        assert_eq!((known("query/lock", 0), known("query/lock", 1)), (Some(Known::Plain), None));
+        for path in ["tokens.json.bak", "query/tokens.json", "query/other.json", "lake/tokens.json"]
+        {
+            assert_eq!(known(path, 0), None, "{path}");
+        }
+    }
 }

@@ -1,0 +1,18 @@
+//! Compiles the service's own contract. It is no part of the telemetry contract, whose hash stays what it is.
+
+const FOLDER: &str = "../../proto";
+const FILE: &str = "imprimatur/query/v1/query.proto";
+
+fn main() {
+    println!("cargo::rerun-if-changed={FOLDER}/{FILE}");
+    if let Err(error) = generate() {
+        println!("cargo::error={error}");
+    }
+}
+
+fn generate() -> Result<(), Box<dyn std::error::Error>> {
+    let mut compiler = protox::Compiler::new([FOLDER])?;
+    compiler.include_source_info(true).include_imports(true).open_file(FILE)?;
+    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}
