@@ -39,7 +39,7 @@ function report(told) {
   }
   const [kind, text] = VERDICTS[told.verdict] ?? VERDICTS.fails;
   const facts = [
-    ['Made', told.made, moment],
+    ['Made', told.published, moment],
     ['Rows matched', told.rows, whole],
     ['Entries of the log', told.log_size, whole],
   ];
@@ -51,7 +51,7 @@ function report(told) {
     checks.length > 0 && table('Checks of the last report',
       [{ title: 'Invariant', head: true }, { title: 'What it says' }, { title: 'Verdict' }, { title: 'Checks', number: true }],
       checks.map((check) => [
-        String(check.invariant), check.name ?? '',
+        String(check.invariant), check.sentence,
         check.holds ? mark('good', 'holds') : mark('bad', `${plural(check.failed, 'finding', 'findings')}`), whole(check.checked),
       ])));
 }

@@ -41,8 +41,7 @@ const tile = (name, number, hint) => h('div', {}, h('dt', {}, name), h('dd', {},
 
 function coverage({ coverage: rows, principals }) {
   const most = Math.max(principals ?? 0, ...rows.map((row) => row.principals ?? 0));
-  const version = (row) => row.operator_policy_version ?? row.version;
-  const policy = (row) => h('span', {}, version(row) ? `version ${version(row)} ` : '', h('code', {}, row.policy.slice(0, 8)));
+  const policy = (row) => h('span', {}, `version ${row.operator_policy_version} `, h('code', {}, row.policy));
   const share = (row) => (principals ? `${Math.round((100 * row.principals) / principals)} %` : '');
   const columns = [
     { title: 'Category', head: true },

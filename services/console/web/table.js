@@ -4,7 +4,7 @@ import { h } from './dom.js';
 import { whole } from './words.js';
 
 /** A date stays on one line. */
-const DAY = /^\d{4}-\d{2}-\d{2}$/;
+const DAY = /^(\d{4}-\d{2}-\d{2}|\d{1,2} \p{L}+ \d{4})$/u;
 
 /** Rows from which a table scrolls in its frame, under its own headings. */
 const LONG = 30;

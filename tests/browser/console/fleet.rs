@@ -20,7 +20,7 @@ type Told = (&'static str, u32);
 const PRINCIPALS: u8 = 240;
 
 /// 2026-11-22, 10:00 UTC.
-const PUBLISHED: UnixSeconds = UnixSeconds(1_795_341_600);
+pub(crate) const PUBLISHED: UnixSeconds = UnixSeconds(1_795_341_600);
 
 const DATES: [&str; 14] = [
     "2026-10-02",

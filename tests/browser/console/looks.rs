@@ -8,7 +8,7 @@ use crate::browser::{Browser, VIEWS};
 use crate::server::Server;
 
 /// Name of the picture, who looks, the page, and what is there when it is ready.
-const PAGES: [(&str, &str, &str, &str); 10] = [
+const PAGES: [(&str, &str, &str, &str); 12] = [
     ("sign-in", "", "", "#token"),
     ("explore", "engineer", "explore", ".ideas"),
     (
@@ -34,6 +34,8 @@ const PAGES: [(&str, &str, &str, &str); 10] = [
     ("counts", "engineer", "explore?metric=print_count&by=model,layer_height,week", "#numbers"),
     ("withheld", "engineer", "explore?metric=print_count&where=material_family=tpu", ".refusal"),
     ("forbidden", "operator", "explore", ".refusal"),
+    ("overview", "engineer", "overview", "#coverage"),
+    ("compliance", "compliance", "compliance", "#capacity"),
 ];
 
 #[tokio::test]
@@ -41,8 +43,10 @@ async fn every_page_is_open_to_all_and_keeps_to_itself() {
     let (server, browser) = (Server::start().await, Browser::start().await);
     let folder = pictures();
     finds_a_barrier_and_a_stranger(&server, &browser).await;
-    let tokens: BTreeMap<&str, String> =
-        ["engineer", "operator"].into_iter().map(|role| (role, server.token(role))).collect();
+    let tokens: BTreeMap<&str, String> = ["engineer", "compliance", "operator"]
+        .into_iter()
+        .map(|role| (role, server.token(role)))
+        .collect();
     let mut faults = Vec::new();
     for (name, role, hash, ready) in PAGES {
         match tokens.get(role) {

@@ -6,5 +6,7 @@ mod driver;
 mod explore;
 mod fleet;
 mod looks;
+mod published;
+mod rooms;
 mod server;
 mod session;

@@ -8,7 +8,7 @@ use imprimatur_testkit::process::Guarded;
 use imprimatur_testkit::{ports, wait};
 use tempfile::TempDir;
 
-use crate::fleet;
+use crate::{fleet, published};
 
 /// A debug build opens the lake within a second or two; eight tests may start at once.
 const START: Duration = Duration::from_mins(1);
@@ -25,6 +25,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         fleet::publish(&data);
+        published::store(&data, fleet::PUBLISHED);
         let listen = ports::loopback(ports::free().unwrap()).to_string();
         let mut command = imprimatur();
         command.arg("query-server").args(["--listen", &listen]).arg("--data").arg(&data);
