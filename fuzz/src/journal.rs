@@ -79,15 +79,25 @@ pub fn run(data: &[u8]) {
 mod tests {
     use super::*;
 
+    /// Which page a place in the file is changes with the tables of the book, so places all over it are tried.
     #[test]
     fn a_damaged_page_is_told_as_damage() {
-        let kept = std::fs::read("corpus/journal/damaged-page").unwrap();
-        let mut files = [WORLD.chosen(|path| path.ends_with("book.redb"))[0].1.clone()];
-        edits::apply(&kept, &mut files);
-        let [file] = files;
-        let keyring = Keyring::read_only(&WORLD.path().join("keys")).unwrap();
-        let opened = Book::over(WORLD.path(), Memory(Arc::new(Mutex::new(file))), keyring);
-        let told = opened.err().unwrap().to_string();
-        assert!(told.contains("damaged") && told.contains("backup restore"), "{told}");
+        let whole = &WORLD.chosen(|path| path.ends_with("book.redb"))[0].1;
+        let told = |place: u8| {
+            let mut files = [whole.clone()];
+            edits::apply(&[0, 0, place, 0, u8::MAX, 0x55], &mut files);
+            let [file] = files;
+            let keyring = Keyring::read_only(&WORLD.path().join("keys")).unwrap();
+            let opened = Book::over(WORLD.path(), Memory(Arc::new(Mutex::new(file))), keyring);
+            opened.err().map(|error| error.to_string())
+        };
+        let all: Vec<String> = (0..=u8::MAX).filter_map(told).collect();
+        let names_it = |told: &&String| told.contains("damaged") && told.contains("backup restore");
+        assert!(all.iter().any(|told| names_it(&told)), "{all:?}");
+    }
+
+    #[test]
+    fn what_once_went_wrong_goes_right() {
+        run(&std::fs::read("corpus/journal/damaged-page").unwrap());
     }
 }

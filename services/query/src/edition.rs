@@ -2,20 +2,19 @@
 //!
 //! Who asks each minute and takes the last answer from this one has what one printer told in
 //! between, up to the rounding. So the first answer begins an edition, and until it is a day old
-//! every answer is about the rows and the enrolled principals of its beginning. Somebody who takes a
-//! yes back is left out of it at once: that cannot wait.
+//! every answer is about the rows of its beginning. Somebody who takes a yes back is left out of it at
+//! once: that cannot wait.
 //!
-//! The edition is one file, written before its first answer is given. Several processes may share
-//! the folder; whoever is second answers from the edition of the first.
+//! The edition is one file, written before its first answer is given. It holds a time and a number and
+//! nobody's pseudonym, so that there is nothing to erase in it. Several processes may share the folder;
+//! whoever is second answers from the edition of the first.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imprimatur_consent::Pseudonym;
 use imprimatur_lake::Catalogue;
 use imprimatur_runtime::{UnixSeconds, durable};
 
@@ -28,15 +27,13 @@ const NAME: &str = "edition.json";
 pub const EDITION_LENGTH: Duration = Duration::from_hours(24);
 
 /// What is fixed for the answers of one edition.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Edition {
     /// When the state was published with which it began.
     began: UnixSeconds,
     /// The last commit that counts.
     cut: u64,
-    /// Principals who count, of every epoch.
-    enrolled: BTreeSet<Pseudonym>,
 }
 
 /// Where the edition is kept, and how long one lasts.
@@ -75,25 +72,23 @@ impl Edition {
         Self {
             began: catalogue.published,
             cut: catalogue.files.iter().map(|file| file.last_commit).max().unwrap_or(0),
-            enrolled: catalogue.enrolled.clone(),
         }
     }
 
     /// The last commit that counts.
-    pub(crate) fn cut(&self) -> u64 {
+    pub(crate) fn cut(self) -> u64 {
         self.cut
     }
 
     /// Of a later published state what counts in this edition; who is excluded by now stays so.
-    pub(crate) fn narrowed(&self, mut catalogue: Catalogue) -> Catalogue {
+    pub(crate) fn narrowed(self, mut catalogue: Catalogue) -> Catalogue {
         catalogue.published = self.began;
         catalogue.files.retain(|file| file.first_commit <= self.cut);
-        catalogue.enrolled.retain(|principal| self.enrolled.contains(principal));
         catalogue
     }
 
     /// Whether it lasts, seen from a published state; one from the future of that does not.
-    fn lasts(&self, now: UnixSeconds, length: Duration) -> bool {
+    fn lasts(self, now: UnixSeconds, length: Duration) -> bool {
         now.0.checked_sub(self.began.0).is_some_and(|age| age < length.as_secs())
     }
 }
@@ -157,7 +152,7 @@ mod tests {
     use super::*;
 
     fn edition(began: u64) -> Edition {
-        Edition { began: UnixSeconds(began), cut: 7, enrolled: BTreeSet::new() }
+        Edition { began: UnixSeconds(began), cut: 7 }
     }
 
     #[test]
@@ -172,7 +167,7 @@ mod tests {
         assert_eq!(other.current(last).unwrap(), Some(edition(1_000)));
         assert_eq!(other.current(UnixSeconds(last.0 + 1)).unwrap(), None);
         let next = edition(last.0 + 1);
-        assert_eq!(other.begin(next.clone()).unwrap(), next);
+        assert_eq!(other.begin(next).unwrap(), next);
         assert_eq!(one.current(UnixSeconds(next.began.0 + 5)).unwrap(), Some(next));
     }
 
@@ -180,7 +175,7 @@ mod tests {
     fn what_is_no_edition_is_an_error_with_its_path_and_a_way_on() {
         let folder = tempfile::tempdir().unwrap();
         let editions = Editions::open(folder.path(), EDITION_LENGTH).unwrap();
-        fs::write(folder.path().join(NAME), "{\"began\":1,\"cut\":2,\"enroled\":[]}").unwrap();
+        fs::write(folder.path().join(NAME), "{\"began\":1,\"cutt\":2}").unwrap();
         let error = editions.current(UnixSeconds(1)).unwrap_err();
         assert!(matches!(error, EditionError::Malformed { .. }), "{error}");
         assert!(error.to_string().contains("edition.json") && error.to_string().contains("remove"));

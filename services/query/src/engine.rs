@@ -142,8 +142,8 @@ impl Engine {
         let Some(editions) = self.editions.clone().filter(|_| state.is_new) else {
             return Ok(true);
         };
-        let new = state.edition.clone();
-        blocking(move || Ok(editions.begin(new.clone())? == new)).await
+        let new = state.edition;
+        blocking(move || Ok(editions.begin(new)? == new)).await
     }
 
     /// Runs in a task of its own, which ends with the caller and keeps a panic to itself.

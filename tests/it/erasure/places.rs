@@ -106,6 +106,7 @@ fn table(read: &ReadTransaction, name: &str) -> Vec<u8> {
         entries::<&str, &[u8]>,
         entries::<&str, u64>,
         entries::<u32, u64>,
+        entries::<(u32, &str), u64>,
         entries::<u64, ()>,
         entries::<u64, (u64, u64)>,
         entries::<(u64, u32), ()>,

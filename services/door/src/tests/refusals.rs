@@ -14,7 +14,9 @@ use proptest::prelude::*;
 use tower::ServiceExt as _;
 
 use super::world::World;
-use crate::{DoorSettings, Role};
+use crate::access::bounded;
+use crate::problem::Code;
+use crate::{DoorSettings, Limits, Role};
 
 #[track_caller]
 fn is(refusal: &(u16, String), status: u16, code: &str) {
@@ -81,8 +83,6 @@ async fn what_the_service_cannot_do_has_its_code_and_no_trace() {
     let engineer = world.token(Role::Engineer);
     let asked = "/v1/answers/print_count";
     is(&world.get(asked, &engineer).await.refusal(), 503, "too_large");
-    let world = World::with(|settings| settings.limits.call_within = Duration::ZERO).await;
-    is(&world.get(asked, &world.token(Role::Engineer)).await.refusal(), 503, "too_large");
     let world = World::new().await;
     let engineer = world.token(Role::Engineer);
     let lake = world.folder.path().join("lake");
@@ -97,6 +97,14 @@ async fn what_the_service_cannot_do_has_its_code_and_no_trace() {
     assert!(number.len() == 8 && number.bytes().all(|byte| byte.is_ascii_hexdigit()), "{detail}");
     std::fs::remove_file(lake.join("catalogue.json")).unwrap();
     is(&world.get(asked, &engineer).await.refusal(), 503, "not_published");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_too_long_is_refused_and_what_ends_in_time_is_not() {
+    let limits = Limits { call_within: Duration::from_secs(30), ..Limits::default() };
+    let late = bounded(limits, tokio::time::sleep(Duration::from_secs(31))).await.unwrap_err();
+    assert_eq!(late.code, Code::TooLarge);
+    assert!(bounded(limits, tokio::time::sleep(Duration::from_secs(29))).await.is_ok());
 }
 
 #[tokio::test]

@@ -45,21 +45,24 @@ async fn an_answer_stays_the_same_for_a_day_whatever_arrives() {
 }
 
 #[tokio::test]
-async fn who_is_left_out_is_left_out_at_once_and_who_is_enrolled_counts_from_the_next() {
+async fn who_is_left_out_or_enrolled_is_so_at_once() {
     let mut fleet = Fleet::new();
     fleet.prints(60, "2026-11-20", &[DONE]);
     let late: Vec<Pseudonym> = (51..=60).map(|number| pseudonym(2, number, 202_611)).collect();
     fleet.catalogue.enrolled.retain(|principal| !late.contains(principal));
     assert_eq!(rows(fleet.ask_later(1, "").await), 50);
     fleet.catalogue.enrolled.extend(late);
-    assert_eq!(rows(fleet.ask_later(1, "").await), 50);
+    assert_eq!(rows(fleet.ask_later(1, "").await), 60);
     for number in 1..=20 {
         let subject = pseudonym(1, number, 202_611);
         let category = Category::Status;
         fleet.catalogue.excluded.insert(Exclusion { subject, category, up_to: u64::MAX });
     }
-    assert_eq!(rows(fleet.ask_later(1, "").await), 30);
-    assert_eq!(rows(fleet.ask_later(86_400, "").await), 40);
+    assert_eq!(rows(fleet.ask_later(1, "").await), 40);
+    let kept = fs::read_to_string(fleet.folder.path().join("query/edition.json")).unwrap();
+    for pseudonym in fleet.rows.iter().flat_map(|row| [row.subject, row.principal]) {
+        assert!(!kept.contains(&pseudonym.to_string()), "{kept}");
+    }
 }
 
 /// Sixty principals with a print each, and a victim who prints three times between two questions.
