@@ -69,6 +69,22 @@ impl Catalogue {
         swapped::load(folder, NAME)
     }
 
+    /// The bytes of a lake's catalogue, for [`Self::parse`]: while they are the same nothing was published.
+    ///
+    /// # Errors
+    /// [`CatalogueError::Absent`] before the first publication; otherwise the disk's.
+    pub fn bytes(folder: &Path) -> Result<Vec<u8>, CatalogueError> {
+        swapped::bytes(folder, NAME)
+    }
+
+    /// What the bytes of a lake's catalogue say.
+    ///
+    /// # Errors
+    /// [`CatalogueError::Malformed`].
+    pub fn parse(folder: &Path, bytes: &[u8]) -> Result<Self, CatalogueError> {
+        swapped::parse(folder, NAME, bytes)
+    }
+
     /// Publishes it: readers see the old one or this one, whole, also after a power cut.
     ///
     /// # Errors

@@ -40,15 +40,26 @@ pub(crate) fn load<T: serde::de::DeserializeOwned>(
     folder: &Path,
     name: &str,
 ) -> Result<T, CatalogueError> {
+    parse(folder, name, &bytes(folder, name)?)
+}
+
+/// The bytes of a file of the lake's folder.
+pub(crate) fn bytes(folder: &Path, name: &str) -> Result<Vec<u8>, CatalogueError> {
     let path = folder.join(name);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(CatalogueError::Absent { path });
-        }
-        Err(source) => return Err(CatalogueError::Io { path, source }),
-    };
-    serde_json::from_slice(&bytes).map_err(|source| CatalogueError::Malformed { path, source })
+    fs::read(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => CatalogueError::Absent { path },
+        _ => CatalogueError::Io { path, source },
+    })
+}
+
+/// What bytes of a file of the lake's folder say.
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<T, CatalogueError> {
+    let path = folder.join(name);
+    serde_json::from_slice(bytes).map_err(|source| CatalogueError::Malformed { path, source })
 }
 
 /// Puts it in the place of the older one.

@@ -3,6 +3,7 @@
 //! Memory is bounded by one pool for all questions; nothing is spilled to disk, because rows may
 //! lie nowhere but in the lake. A panic in foreign code ends one question, not the process.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +14,24 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::object_store::local::LocalFileSystem;
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
-use imprimatur_lake::{Catalogue, Lake};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use imprimatur_lake::Lake;
 use imprimatur_proto::record::RecordKind;
 use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::asked::questions;
-use crate::edition::{Edition, Editions};
+use crate::edition::Editions;
 use crate::error::QueryError;
 use crate::files::Files;
+use crate::fold::{self, Fold};
 use crate::gate::Threshold;
 use crate::metric::{Metric, metrics};
-use crate::plan::{Plan, STORE};
+use crate::plan::STORE;
 use crate::request::{Question, Request};
+use crate::scan::Scan;
 use crate::settle::{self, Groups};
-use crate::sums;
+use crate::state::{State, States};
 
 /// How often a question starts again because the catalogue was swapped under it.
 const TRIES: u32 = 3;
@@ -38,13 +41,15 @@ const TRIES: u32 = 3;
 pub struct EngineSettings {
     /// Principals that each group needs in each epoch; default [`Threshold::INSIDE`].
     pub k: Threshold,
-    /// Memory for all questions together, in bytes; default 256 MiB.
+    /// Memory for all questions together, in bytes; default 512 MiB.
     pub memory_bytes: usize,
+    /// Answers that are kept while what they were made of stays the same; default 1,000.
+    pub answers_kept: usize,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { k: Threshold::INSIDE, memory_bytes: 256 << 20 }
+        Self { k: Threshold::INSIDE, memory_bytes: 512 << 20, answers_kept: 1000 }
     }
 }
 
@@ -56,15 +61,7 @@ pub struct Engine {
     files: Files,
     runtime: Arc<RuntimeEnv>,
     editions: Option<Editions>,
-}
-
-/// A published state, as far as it counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct State {
-    catalogue: Catalogue,
-    edition: Edition,
-    /// Whether no answer has been given of this edition.
-    is_new: bool,
+    states: States,
 }
 
 impl Engine {
@@ -78,7 +75,8 @@ impl Engine {
         let runtime = runtime(&lake, settings).map_err(|error| QueryError::Engine(error.into()))?;
         let (metrics, files) = (Arc::new(metrics()?), Files::new(lake));
         questions(&metrics)?;
-        Ok(Self { settings, metrics, files, runtime, editions: None })
+        let states = States::default();
+        Ok(Self { settings, metrics, files, runtime, editions: None, states })
     }
 
     /// Answers from editions that are kept in a folder; without them each answer is about all that
@@ -102,14 +100,23 @@ impl Engine {
     /// question, the catalogue, a file or the engine.
     pub async fn answer(&self, request: &Request) -> Result<Answer, QueryError> {
         let question = Arc::new(request.check(&self.metrics)?);
+        let command = request.command();
         let mut state = Arc::new(self.state().await?);
+        if let Some(answer) = self.states.answer(&state, &command).filter(|_| !state.is_new) {
+            return Ok(answer);
+        }
         for _ in 1..TRIES {
             let failed = match self.run(&question, &state).await {
-                Ok(answer) if self.is_kept(&state).await? => return Ok(answer),
+                Ok(answer) if self.is_kept(&state).await? => {
+                    self.states.keep(&state, command, &answer, self.settings.answers_kept);
+                    return Ok(answer);
+                }
                 // Another process has begun the edition: its rows are those that count.
                 Ok(_) => None,
                 // A file may have been swept after a newer catalogue was published.
                 Err(error @ (QueryError::File { .. } | QueryError::Engine(_))) => Some(error),
+                // Somebody has more rows than was known.
+                Err(QueryError::Moved) => None,
                 Err(error) => return Err(error),
             };
             let newer = self.state().await?;
@@ -124,17 +131,8 @@ impl Engine {
 
     async fn state(&self) -> Result<State, QueryError> {
         let (lake, editions) = (self.files.lake().folder().to_owned(), self.editions.clone());
-        blocking(move || {
-            let catalogue = Catalogue::load(&lake).map_err(QueryError::Catalogue)?;
-            let current = match &editions {
-                Some(editions) => editions.current(catalogue.published)?,
-                None => None,
-            };
-            let is_new = current.is_none() && editions.is_some();
-            let edition = current.unwrap_or_else(|| Edition::of(&catalogue));
-            Ok(State { catalogue: edition.narrowed(catalogue), edition, is_new })
-        })
-        .await
+        let states = self.states.clone();
+        blocking(move || states.now(&lake, editions.as_ref())).await
     }
 
     /// Begins the edition with its first answer; `false` when another one was begun meanwhile.
@@ -167,27 +165,45 @@ impl Engine {
         }
     }
 
+    /// The exact sums of a question, margins included.
     async fn find(&self, question: &Question, state: &State) -> Result<Groups, QueryError> {
         let (metric, catalogue) = (&question.metric, &state.catalogue);
         let files = self.files.of(catalogue, question, metric.table).await?;
         if files.is_empty() || catalogue.enrolled.is_empty() {
             return Ok(Groups::new());
         }
-        let joins = question.dimensions.iter().any(|one| one.is_of_day());
-        let days = if joins && metric.table == RecordKind::Print {
-            self.files.of(catalogue, question, RecordKind::Day).await?
-        } else {
+        let days = if fold::joined(question).is_empty() {
             Vec::new()
+        } else {
+            self.files.of(catalogue, question, RecordKind::Day).await?
         };
-        let config = SessionConfig::new().with_collect_statistics(false);
-        let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
-        let cut = state.edition.cut();
-        let plan = Plan { context: &context, catalogue, cut, question, files, days };
-        let rows = Box::pin(bounded(&plan)).await.map_err(|error| self.failed(error))?;
-        let sums = sums::sums(rows, question).map_err(|error| self.failed(error))?;
-        let batches = Box::pin(sums.collect()).await.map_err(|error| self.failed(error))?;
-        sums::groups(&batches, sums::coordinates(question).len())
-            .ok_or_else(|| QueryError::Engine("the plan gave other columns".into()))
+        let scan = Scan {
+            context: SessionContext::new_with_config_rt(config(), Arc::clone(&self.runtime)),
+            cut: state.edition.cut(),
+            runtime: Arc::clone(&self.runtime),
+        };
+        let crowd = match self.states.crowd(metric.table, state.edition) {
+            Some(crowd) => crowd,
+            None => {
+                let all = catalogue.files.iter().filter(|file| file.table == metric.table);
+                let bounds = self.metrics.iter().filter(|one| one.table == metric.table);
+                let bound = bounds.map(|one| one.rows_per_principal_and_epoch).min();
+                let bound = bound.map_or(0, NonZeroU32::get);
+                let crowd = Box::pin(scan.crowd(metric.table, all.cloned().collect(), bound)).await;
+                let crowd = Arc::new(crowd.map_err(|error| self.failed(error))?);
+                self.states.keep_crowd(metric.table, state.edition, Arc::clone(&crowd));
+                crowd
+            }
+        };
+        let fold = Fold::new(question, catalogue, Arc::clone(&state.enrolled), &crowd);
+        let sums = Box::pin(scan.sums(question, fold, files, days)).await;
+        match sums.map_err(|error| self.failed(error))? {
+            Some(sums) => Ok(sums.groups()),
+            None => {
+                self.states.forget_crowds();
+                Err(QueryError::Moved)
+            }
+        }
     }
 
     fn failed(&self, error: DataFusionError) -> QueryError {
@@ -208,11 +224,8 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|failed| QueryError::Engine(Box::new(failed)))?
 }
 
-/// The rows of a plan, at most the metric's bound of each principal and epoch.
-async fn bounded(plan: &Plan<'_>) -> datafusion::error::Result<DataFrame> {
-    let rows = plan.rows()?;
-    let heavy = plan.heavy(rows.clone())?.collect().await?;
-    plan.bounded(rows, heavy)
+fn config() -> SessionConfig {
+    SessionConfig::new().with_collect_statistics(false)
 }
 
 fn runtime(lake: &Lake, settings: EngineSettings) -> datafusion::error::Result<Arc<RuntimeEnv>> {

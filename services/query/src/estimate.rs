@@ -5,7 +5,7 @@
 //! rows divided by the design effect.
 
 use crate::gate::Stat;
-use crate::sums::MICROS;
+use crate::tally::MICROS;
 
 /// Two-sided 95 % of the normal distribution.
 const Z: f64 = 1.959_964;

@@ -27,24 +27,24 @@ impl Files {
         &self.lake
     }
 
-    /// The paths of the files that a question needs from a table, each checked once.
+    /// The files that a question needs from a table, each checked once.
     pub(crate) async fn of(
         &self,
         catalogue: &Catalogue,
         question: &Question,
         table: RecordKind,
-    ) -> Result<Vec<String>, QueryError> {
+    ) -> Result<Vec<FileEntry>, QueryError> {
         let mut chosen: Vec<FileEntry> = catalogue.files.clone();
+        // Each file has one date.
         chosen.retain(|entry| {
             entry.table == table && question.since.is_none_or(|since| entry.date >= since)
         });
-        let paths = chosen.iter().map(|entry| entry.path.clone()).collect();
         let files = self.clone();
         let checked = tokio::task::spawn_blocking(move || {
-            chosen.iter().try_for_each(|entry| files.check(entry))
+            chosen.iter().try_for_each(|entry| files.check(entry))?;
+            Ok(chosen)
         });
-        checked.await.map_err(|failed| QueryError::Engine(Box::new(failed)))??;
-        Ok(paths)
+        checked.await.map_err(|failed| QueryError::Engine(Box::new(failed)))?
     }
 
     fn check(&self, entry: &FileEntry) -> Result<(), QueryError> {

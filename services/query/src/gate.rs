@@ -91,7 +91,7 @@ pub(crate) struct Stat {
     pub(crate) principals: u64,
     /// Rows.
     pub(crate) rows: Weight,
-    /// Sum of the rows' values, in [`crate::sums::MICROS`] of the metric's unit.
+    /// Sum of the rows' values, in [`crate::tally::MICROS`] of the metric's unit.
     pub(crate) value: Weight,
     /// Over principals, for the interval.
     pub(crate) squares: Squares,

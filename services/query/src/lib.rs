@@ -11,6 +11,8 @@
 
 mod answer;
 mod asked;
+mod columns;
+mod days;
 mod difference;
 mod dimension;
 mod edition;
@@ -18,18 +20,22 @@ mod engine;
 mod error;
 mod estimate;
 mod files;
+mod fold;
 mod gate;
 mod metric;
 mod nearest;
 mod page;
+mod people;
 mod plan;
 mod render;
 mod request;
 mod round;
+mod scan;
 mod settle;
-mod sums;
+mod state;
 mod suppress;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 

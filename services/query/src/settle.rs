@@ -14,8 +14,8 @@ use crate::gate::{self, By, Rule, Stat, TOP1_PERCENT, TOP2_PERCENT, Threshold};
 use crate::metric::{Counted, Measure, Metric};
 use crate::request::Question;
 use crate::round::{self, Rounded, STEP_PRINCIPALS};
-use crate::sums::MICROS;
 use crate::suppress;
+use crate::tally::MICROS;
 
 /// A group's place in each dimension, and for bins its index last; `None` where a margin takes all.
 pub(crate) type Place = Vec<Option<i32>>;

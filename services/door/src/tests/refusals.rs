@@ -77,7 +77,7 @@ async fn every_question_that_is_refused_has_its_code() {
 #[tokio::test]
 async fn what_the_service_cannot_do_has_its_code_and_no_trace() {
     let world = World::with(|settings| {
-        settings.engine = EngineSettings { memory_bytes: 1024, k: Threshold::INSIDE };
+        settings.engine = EngineSettings { memory_bytes: 1024, ..EngineSettings::default() };
     })
     .await;
     let engineer = world.token(Role::Engineer);

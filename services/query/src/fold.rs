@@ -1,0 +1,185 @@
+//! The fold: who of the rows counts, in which group, and with what.
+//!
+//! Enrolled principals, nobody excluded, the day's row beside a print. A dimension takes no row away:
+//! who does not share its section is in a group of their own. So the groups of a table are all of its
+//! total, whatever it is grouped by.
+
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use crate::columns::Columns;
+use crate::days::{Days, other_columns};
+use crate::dimension::{Dimension, NOT_SHARED};
+use crate::metric::{Counted as Of, Measure, Metric};
+use crate::people::{Crowd, Enrolled, LeftOut, Mixed};
+use crate::request::Question;
+use crate::tally::{Buckets, Counted, MICROS, Shape, spot};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::error::Result;
+use hashbrown::HashSet;
+use imprimatur_lake::Catalogue;
+use imprimatur_proto::contract;
+use imprimatur_proto::record::RecordKind;
+
+/// Where a coordinate of a group comes from.
+#[derive(Debug)]
+enum Source {
+    /// An own column of the row, and who does not share it any more.
+    Own(usize, LeftOut),
+    /// The day's row of the same subject and date.
+    Joined(usize),
+}
+
+/// What rows of a question are held to. Read by all threads.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    enrolled: Arc<Enrolled>,
+    /// Principals whose rows are kept apart.
+    apart: HashSet<u32, BuildHasherDefault<Mixed>>,
+    /// Those who withdrew what the metric uses.
+    left_out: LeftOut,
+    /// Those who withdrew what the joined dimensions use.
+    left_out_of_days: LeftOut,
+    /// Of each dimension of the question.
+    sources: Vec<Source>,
+    /// What an index adds to the sum, in [`MICROS`].
+    values: Vec<i64>,
+    is_histogram: bool,
+}
+
+/// The dimensions of a question that rows of its table have themselves.
+pub(crate) fn own(question: &Question) -> Vec<Dimension> {
+    let dimensions = question.dimensions.iter().copied();
+    dimensions.filter(|one| !is_joined(question, *one)).collect()
+}
+
+/// The dimensions of a question that prints get from the day's row.
+pub(crate) fn joined(question: &Question) -> Vec<Dimension> {
+    let dimensions = question.dimensions.iter().copied();
+    dimensions.filter(|one| is_joined(question, *one)).collect()
+}
+
+fn is_joined(question: &Question, dimension: Dimension) -> bool {
+    question.metric.table == RecordKind::Print && dimension.is_of_day()
+}
+
+/// What the tally of a question is held to.
+pub(crate) fn shape(question: &Question) -> Shape {
+    let metric = &question.metric;
+    let is_histogram = metric.measure == Measure::Histogram;
+    Shape {
+        width: question.dimensions.len() + usize::from(is_histogram),
+        bound: metric.rows_per_principal_and_epoch.get(),
+        printers: metric.measure == Measure::Count { of: Of::Printers },
+    }
+}
+
+impl Fold {
+    /// What rows of a question are held to under a catalogue.
+    pub(crate) fn new(
+        question: &Question,
+        catalogue: &Catalogue,
+        enrolled: Arc<Enrolled>,
+        crowd: &Crowd,
+    ) -> Self {
+        let (own, joined) = (own(question), joined(question));
+        let place = |all: &[Dimension], one| all.iter().position(|other| *other == one);
+        let source = |dimension: &Dimension| match place(&joined, *dimension) {
+            Some(place) => Source::Joined(place),
+            None => {
+                let category = dimension.category();
+                let left_out = LeftOut::of(catalogue, |one| category == Some(one));
+                Source::Own(place(&own, *dimension).unwrap_or(usize::MAX), left_out)
+            }
+        };
+        let metric = &question.metric;
+        let of_days = |category| joined.iter().any(|one| one.category() == Some(category));
+        Self {
+            apart: crowd.iter().filter_map(|one| enrolled.id(*one)).collect(),
+            enrolled,
+            left_out: LeftOut::of(catalogue, |category| metric.categories.contains(&category)),
+            left_out_of_days: LeftOut::of(catalogue, of_days),
+            sources: question.dimensions.iter().map(source).collect(),
+            values: values(metric),
+            is_histogram: metric.measure == Measure::Histogram,
+        }
+    }
+
+    /// Whether somebody's rows are kept apart because they may be too many.
+    pub(crate) fn is_apart(&self, id: u32) -> bool {
+        self.apart.contains(&id)
+    }
+
+    /// Takes the days of a batch.
+    ///
+    /// # Errors
+    /// When the pool is empty or the plan gave other columns.
+    pub(crate) fn days(&self, batch: &RecordBatch, days: &mut Days) -> Result<()> {
+        days.add(&Columns::of(batch), &self.left_out_of_days)
+    }
+
+    /// The rows of a batch that count, each in its group.
+    ///
+    /// # Errors
+    /// When the plan gave other columns.
+    pub(crate) fn rows(&self, batch: &RecordBatch, days: &Days, out: &mut Buckets) -> Result<()> {
+        let columns = Columns::of(batch);
+        for row in 0..columns.len() {
+            let principal = columns.principal(row).ok_or_else(other_columns)?;
+            let Some(id) = self.enrolled.id(principal) else { continue };
+            if let Some(counted) = self.row(&columns, row, id, days).ok_or_else(other_columns)? {
+                out.push(counted);
+            }
+        }
+        Ok(())
+    }
+
+    /// One row of an enrolled principal; `Some(None)` when it does not count.
+    #[expect(clippy::option_option, reason = "no row, and a plan with other columns")]
+    fn row(
+        &self,
+        columns: &Columns<'_>,
+        row: usize,
+        id: u32,
+        days: &Days,
+    ) -> Option<Option<Counted>> {
+        let (subject, commit) = (columns.subject(row)?, columns.commit(row)?);
+        if self.left_out.has(subject, commit) {
+            return Some(None);
+        }
+        let day = if self.sources.iter().any(|source| matches!(source, Source::Joined(_))) {
+            days.of(subject, columns.date(row)?)
+        } else {
+            Default::default()
+        };
+        let value = columns.value(row)?;
+        let coordinate = |source: &Source| match source {
+            Source::Joined(place) => day.get(*place).copied().unwrap_or(0),
+            Source::Own(_, left_out) if left_out.has(subject, commit) => NOT_SHARED,
+            Source::Own(place, _) => columns.own(*place, row).unwrap_or(NOT_SHARED),
+        };
+        let bin = self.is_histogram.then_some(value);
+        let added = usize::try_from(value).ok().and_then(|index| self.values.get(index));
+        Some(Some(Counted {
+            id,
+            epoch: columns.epoch(row)?,
+            commit,
+            ordinal: columns.ordinal(row)?,
+            subject,
+            spot: spot(self.sources.iter().map(coordinate).chain(bin))?,
+            value: added.copied().unwrap_or(0),
+        }))
+    }
+}
+
+/// What each index adds to a sum, in [`MICROS`]: what it stands for, or whether it counts.
+fn values(metric: &Metric) -> Vec<i64> {
+    let value = |index: u32| match &metric.measure {
+        Measure::Count { .. } | Measure::Histogram => 0,
+        Measure::Rate { numerator, .. } if numerator.contains(&index) => MICROS,
+        Measure::Rate { .. } => 0,
+        Measure::Mean { .. } if index == 0 => 0,
+        Measure::Mean { .. } => metric.micros(index),
+    };
+    (0..contract().rule(metric.field_id).domain()).map(value).collect()
+}
