@@ -15,7 +15,7 @@ use crate::people::{Crowd, Enrolled, LeftOut, Mixed};
 use crate::request::Question;
 use crate::tally::{Buckets, Counted, MICROS, Shape, spot};
 use datafusion::arrow::array::RecordBatch;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use hashbrown::HashSet;
 use imprimatur_lake::Catalogue;
 use imprimatur_proto::contract;
@@ -118,16 +118,25 @@ impl Fold {
         days.add(&Columns::of(batch), &self.left_out_of_days)
     }
 
-    /// The rows of a batch that count, each in its group.
+    /// The rows of a batch that count, each in its group. They are of one month, and so are the days.
     ///
     /// # Errors
-    /// When the plan gave other columns.
-    pub(crate) fn rows(&self, batch: &RecordBatch, days: &Days, out: &mut Buckets) -> Result<()> {
+    /// When the plan gave other columns, or a row is of another month's epoch.
+    pub(crate) fn rows(
+        &self,
+        batch: &RecordBatch,
+        (days, month): (&Days, u32),
+        out: &mut Buckets,
+    ) -> Result<()> {
         let columns = Columns::of(batch);
         for row in 0..columns.len() {
             let principal = columns.principal(row).ok_or_else(other_columns)?;
             let Some(id) = self.enrolled.id(principal) else { continue };
             if let Some(counted) = self.row(&columns, row, id, days).ok_or_else(other_columns)? {
+                // An epoch is a month, or a day of it.
+                if counted.epoch != month && counted.epoch / 100 != month {
+                    return Err(other_epoch(counted.epoch, month));
+                }
                 out.push(counted);
             }
         }
@@ -170,6 +179,11 @@ impl Fold {
             value: added.copied().unwrap_or(0),
         }))
     }
+}
+
+/// A principal could count twice in it: a file has rows of another month's epoch.
+fn other_epoch(epoch: u32, month: u32) -> DataFusionError {
+    DataFusionError::External(format!("a row of {month} is of the epoch {epoch}").into())
 }
 
 /// What each index adds to a sum, in [`MICROS`]: what it stands for, or whether it counts.

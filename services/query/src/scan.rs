@@ -63,24 +63,25 @@ impl Scan {
         days: Vec<FileEntry>,
     ) -> Result<Option<Sums>> {
         let shape = fold::shape(question);
-        let tally = Arc::new(Tally::new(shape, &self.runtime.memory_pool));
         let (fold, question) = (Arc::new(fold), Arc::new(question.clone()));
-        let each = parts(files, days).into_iter().map(|part| {
-            let (scan, question) = (self.clone(), Arc::clone(&question));
-            let (fold, tally) = (Arc::clone(&fold), Arc::clone(&tally));
-            async move { Box::pin(scan.part(&question, &fold, &tally, part)).await }
-        });
-        some_at_once(each).await?;
-        let tally = Arc::into_inner(tally).ok_or_else(other_columns)?;
-        let mut settled = JoinSet::new();
-        for part in tally.into_parts() {
-            settled.spawn_blocking(part);
-        }
         let mut sums = Sums::new(shape);
-        while let Some(part) = settled.join_next().await {
-            match part.map_err(failed)?? {
-                Some(part) => sums = sums.merged(part),
-                None => return Ok(None),
+        for (month, parts) in months(files, days) {
+            let tally = Arc::new(Tally::new(shape, &self.runtime.memory_pool));
+            let each = parts.into_iter().map(|part| {
+                let (scan, question) = (self.clone(), Arc::clone(&question));
+                let (fold, tally) = (Arc::clone(&fold), Arc::clone(&tally));
+                async move { Box::pin(scan.part(&question, &fold, &tally, (month, part))).await }
+            });
+            some_at_once(each).await?;
+            let mut settled = JoinSet::new();
+            for part in Arc::into_inner(tally).ok_or_else(other_columns)?.into_parts() {
+                settled.spawn_blocking(part);
+            }
+            while let Some(part) = settled.join_next().await {
+                match part.map_err(failed)?? {
+                    Some(part) => sums = sums.merged(part),
+                    None => return Ok(None),
+                }
             }
         }
         Ok(Some(sums))
@@ -91,7 +92,7 @@ impl Scan {
         question: &Question,
         fold: &Fold,
         tally: &Tally,
-        part: Part,
+        (month, part): (u32, Part),
     ) -> Result<()> {
         let memory = MemoryConsumer::new("days").register(&self.runtime.memory_pool);
         let mut days = Days::new(memory);
@@ -106,7 +107,7 @@ impl Scan {
         let mut batches = rows.execute_stream().await?;
         let mut counted = Buckets::new();
         while let Some(batch) = batches.next().await {
-            fold.rows(&batch?, &days, &mut counted)?;
+            fold.rows(&batch?, (&days, month), &mut counted)?;
             tally.add(&mut counted, |id| fold.is_apart(id))?;
         }
         Ok(())
@@ -123,7 +124,8 @@ impl Scan {
         bound: u32,
     ) -> Result<Crowd> {
         let all: Arc<Mutex<ByPseudonym<u32>>> = Arc::default();
-        let each = parts(files, Vec::new()).into_iter().map(|part| {
+        let parts = months(files, Vec::new()).into_values().flatten();
+        let each = parts.map(|part| {
             let (scan, all) = (self.clone(), Arc::clone(&all));
             async move {
                 let rows = scan.plan().principals(table, &part.rows)?;
@@ -158,8 +160,11 @@ async fn count(rows: DataFrame) -> Result<ByPseudonym<u32>> {
     Ok(own)
 }
 
-/// Dates in their order, put together until a part has [`PART_ROWS`]; days without rows are left out.
-fn parts(files: Vec<FileEntry>, days: Vec<FileEntry>) -> Vec<Part> {
+/// The parts of each month, `year * 100 + month`: the dates in their order, put together until a part has
+/// [`PART_ROWS`]. Days without rows beside them are left out.
+///
+/// Nobody has the same pseudonym in two months, so that of one month's tally nothing is needed for the next.
+fn months(files: Vec<FileEntry>, days: Vec<FileEntry>) -> BTreeMap<u32, Vec<Part>> {
     let mut dates: BTreeMap<UtcDate, Part> = BTreeMap::new();
     for file in files {
         dates.entry(file.date).or_default().rows.push(file);
@@ -169,23 +174,19 @@ fn parts(files: Vec<FileEntry>, days: Vec<FileEntry>) -> Vec<Part> {
             part.days.push(file);
         }
     }
-    let mut parts: Vec<Part> = Vec::new();
-    let mut left = 0_u64;
-    for date in dates.into_values() {
-        let rows: u64 = date.rows.iter().chain(&date.days).map(|file| file.rows).sum();
-        match parts.last_mut() {
-            Some(part) if left > 0 => {
-                part.rows.extend(date.rows);
-                part.days.extend(date.days);
-                left = left.saturating_sub(rows);
+    let mut months: BTreeMap<u32, Vec<Part>> = BTreeMap::new();
+    let count = |part: &Part| part.rows.iter().chain(&part.days).map(|file| file.rows).sum::<u64>();
+    for (date, files) in dates {
+        let parts = months.entry(date.month()).or_default();
+        match parts.last_mut().filter(|part| count(part) < PART_ROWS) {
+            Some(part) => {
+                part.rows.extend(files.rows);
+                part.days.extend(files.days);
             }
-            _ => {
-                parts.push(date);
-                left = PART_ROWS.saturating_sub(rows);
-            }
+            None => parts.push(files),
         }
     }
-    parts
+    months
 }
 
 /// Does all of it, as many at once as there are processors; ends at the first failure.
@@ -226,16 +227,21 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_put_together_until_they_are_a_part_and_days_go_with_their_prints() {
+    fn dates_of_a_month_are_put_together_until_they_are_a_part_and_days_go_with_their_prints() {
         let print = |date, rows| file(RecordKind::Print, date, rows);
         let day = |date, rows| file(RecordKind::Day, date, rows);
-        let files = vec![print(3, 10), print(1, 400_000), print(2, 200_000), print(1, 7)];
-        let found = parts(files, vec![day(2, 5), day(9, 5), day(3, 6)]);
+        // The last is of February 1970.
+        let files =
+            vec![print(3, 10), print(1, 400_000), print(2, 200_000), print(1, 7), print(31, 1)];
+        let found = months(files, vec![day(2, 5), day(9, 5), day(3, 6)]);
         let first = Part {
             rows: vec![print(1, 400_000), print(1, 7), print(2, 200_000)],
             days: vec![day(2, 5)],
         };
-        assert_eq!(found, [first, Part { rows: vec![print(3, 10)], days: vec![day(3, 6)] }]);
-        assert_eq!(parts(Vec::new(), vec![day(1, 1)]), []);
+        let second = Part { rows: vec![print(3, 10)], days: vec![day(3, 6)] };
+        let last = Part { rows: vec![print(31, 1)], days: Vec::new() };
+        let expected = BTreeMap::from([(197_001, vec![first, second]), (197_002, vec![last])]);
+        assert_eq!(found, expected);
+        assert!(months(Vec::new(), vec![day(1, 1)]).is_empty());
     }
 }

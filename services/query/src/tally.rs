@@ -80,6 +80,19 @@ impl Buckets {
     }
 }
 
+/// A row of somebody who may exceed the bound; the earliest come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    id: u32,
+    epoch: u32,
+    commit: u64,
+    ordinal: u32,
+    /// Number of the subject where printers are counted.
+    subject: u32,
+    spot: Spot,
+    value: i64,
+}
+
 /// What a tally is held to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -126,7 +139,7 @@ pub(crate) struct Tally {
 struct Part {
     shares: HashTable<Share>,
     /// Rows of those who may exceed the bound.
-    kept: Vec<Counted>,
+    kept: Vec<Kept>,
     subjects: ByPseudonym<u32>,
     memory: MemoryReservation,
 }
@@ -154,9 +167,9 @@ impl Tally {
             let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
             for row in rows.drain(..) {
                 if is_apart(row.id) {
-                    part.keep(row)?;
+                    part.keep(&row, self.shape)?;
                 } else {
-                    part.count(&row, self.shape)?;
+                    part.count_row(&row, self.shape)?;
                 }
             }
         }
@@ -174,29 +187,44 @@ impl Tally {
 }
 
 impl Part {
-    fn keep(&mut self, row: Counted) -> Result<()> {
-        let (length, capacity) = (self.kept.len(), self.kept.capacity());
-        if length == capacity {
-            let more = capacity.max(64);
-            self.memory.try_grow(more * size_of::<Counted>())?;
-            self.kept.reserve_exact(more);
+    fn keep(&mut self, row: &Counted, shape: Shape) -> Result<()> {
+        let before = self.kept.capacity();
+        if self.kept.len() == before {
+            self.prune(shape.bound);
+            // Only when most of them stay.
+            if 2 * self.kept.len() >= before {
+                let after = (2 * before).max(64);
+                self.memory.try_grow(after * size_of::<Kept>())?;
+                let mut more = Vec::with_capacity(after);
+                more.append(&mut self.kept);
+                self.kept = more;
+                self.memory.shrink(before * size_of::<Kept>());
+            }
         }
-        self.kept.push(row);
+        let Counted { id, epoch, commit, ordinal, spot, value, .. } = *row;
+        let subject = if shape.printers { self.subject(row.subject)? } else { 0 };
+        self.kept.push(Kept { id, epoch, commit, ordinal, subject, spot, value });
         Ok(())
     }
 
-    fn count(&mut self, row: &Counted, shape: Shape) -> Result<()> {
-        let mut share = Share {
-            spot: row.spot,
-            sum: row.value,
-            id: row.id,
-            subject: 0,
-            epoch: row.epoch,
-            rows: 1,
-        };
-        if shape.printers {
-            share.subject = self.subject(row.subject)?;
-        }
+    /// Lets those rows go that are beyond the bound of their principal and epoch.
+    fn prune(&mut self, bound: u32) {
+        self.kept.sort_unstable();
+        let (mut of, mut rows) = ((0, 0), 0);
+        self.kept.retain(|row| {
+            rows = if of == (row.id, row.epoch) { rows + 1 } else { 1 };
+            of = (row.id, row.epoch);
+            rows <= bound
+        });
+    }
+
+    fn count_row(&mut self, row: &Counted, shape: Shape) -> Result<()> {
+        let Counted { id, epoch, spot, value: sum, .. } = *row;
+        let subject = if shape.printers { self.subject(row.subject)? } else { 0 };
+        self.count(Share { spot, sum, id, subject, epoch, rows: 1 })
+    }
+
+    fn count(&mut self, share: Share) -> Result<()> {
         let hash = share.hash();
         if let Some(found) = self.shares.find_mut(hash, |one| one.is_of(&share)) {
             found.rows = found.rows.saturating_add(1);
@@ -225,15 +253,10 @@ impl Part {
 
     /// The sums of its principals; `None` when somebody exceeds the bound whose rows were not kept apart.
     fn settle(mut self, shape: Shape) -> Result<Option<Sums>> {
-        let mut kept = std::mem::take(&mut self.kept);
-        kept.sort_unstable();
-        for rows in kept.chunk_by(|one, other| (one.id, one.epoch) == (other.id, other.epoch)) {
-            let bound = usize::try_from(shape.bound).unwrap_or(usize::MAX);
-            for row in rows.iter().take(bound) {
-                self.count(row, shape)?;
-            }
+        self.prune(shape.bound);
+        for Kept { id, epoch, subject, spot, value: sum, .. } in std::mem::take(&mut self.kept) {
+            self.count(Share { spot, sum, id, subject, epoch, rows: 1 })?;
         }
-        drop(kept);
         let mut shares: Vec<Share> = Vec::new();
         self.memory.try_grow(self.shares.len() * size_of::<Share>())?;
         shares.reserve_exact(self.shares.len());

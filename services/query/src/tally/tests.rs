@@ -19,8 +19,8 @@ fn rows() -> impl Strategy<Value = Vec<Counted>> {
         spot: spot([place.0, place.1].into_iter()).unwrap(),
         value,
     });
-    // A commit's row is there once.
-    let key = |row: &Counted| (row.id, row.epoch, row.commit, row.ordinal, row.subject);
+    // A row of a commit is there once.
+    let key = |row: &Counted| (row.id, row.epoch, row.commit, row.ordinal);
     prop::collection::vec(row, 0..60).prop_map(move |mut rows| {
         rows.sort_by_key(key);
         rows.dedup_by_key(|row| key(row));
@@ -49,7 +49,7 @@ fn bounded(rows: &[Counted], bound: u32) -> Vec<Counted> {
     }
     let bound = usize::try_from(bound).unwrap();
     let first = |mut rows: Vec<Counted>| {
-        rows.sort_by_key(|row| (row.commit, row.ordinal, row.subject));
+        rows.sort_by_key(|row| (row.commit, row.ordinal));
         rows.truncate(bound);
         rows
     };
