@@ -34,10 +34,10 @@ class Duck:
 
     name = "DuckDB"
 
-    def __init__(self, folder):
+    def __init__(self, folder, memory):
         import duckdb
         self.folder, self.version, self.line = folder, duckdb.__version__, duckdb.connect()
-        self.line.execute(f"SET threads={THREADS}; SET preserve_insertion_order=false; SET parquet_metadata_cache=true")
+        self.line.execute(f"SET threads={THREADS}; SET memory_limit='{memory}MiB'; SET preserve_insertion_order=false")
 
     def load(self, enrolled, excluded):
         self.line.execute("CREATE TABLE enrolled (principal BLOB)")
@@ -124,11 +124,12 @@ class House:
 
     name = "chDB"
 
-    def __init__(self, folder):
+    def __init__(self, folder, memory):
         import chdb
         from chdb import session
         self.folder, self.version, self.line = folder, chdb.__version__, session.Session()
         self.line.query(f"SET max_threads={THREADS}")
+        self.line.query(f"SET max_memory_usage={memory << 20}")
         self.line.query("SET group_by_use_nulls=1")
 
     def load(self, enrolled, excluded):
@@ -312,9 +313,9 @@ def peak():
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
-def work(kind, folder):
-    """One peer: a statement list a line in, seconds and rows a line out."""
-    sql = PEERS[kind](folder)
+def work(kind, folder, memory):
+    """One peer: a question a line in, seconds and rows a line out."""
+    sql = PEERS[kind](folder, int(memory))
     catalogue = json.loads((pathlib.Path(folder) / "catalogue.json").read_bytes())
     excluded = [(one["subject"], one["category"], one["up_to"]) for one in catalogue["excluded"]]
     sql.load(catalogue["enrolled"], excluded)
@@ -325,9 +326,12 @@ def work(kind, folder):
         texts = sql.guarded(asked["question"]) if asked["guarded"] else plain(sql, asked["question"])
         pathlib.Path("/proc/self/clear_refs").write_text("5")
         begun = time.perf_counter()
-        rows = sql.ask(texts)
+        try:
+            rows, failed = sql.ask(texts), None
+        except Exception as error:  # Each peer has errors of its own; the run says which and goes on.
+            rows, failed = [], str(error).splitlines()[0]
         seconds = time.perf_counter() - begun
-        print(json.dumps({"seconds": seconds, "peak": peak(), "rows": sorted(
+        print(json.dumps({"seconds": seconds, "peak": peak(), "failed": failed, "rows": sorted(
             ([number if number is None else float(number) if isinstance(number, float) else int(number) for number in row]
              for row in rows), key=lambda row: [-2 if number is None else number for number in row])}), flush=True)
 
@@ -426,42 +430,43 @@ def ranked(values, share):
 def measure(program, folder, rounds, memory):
     questions = json.loads(subprocess.run([program, "questions", "--folder", folder], check=True,
                                           capture_output=True, text=True).stdout)
-    ask = [program, "ask", "--folder", folder, "--threads", str(THREADS)]
-    engines = {("ours", "first"): Process(ask + (["--memory-mib", str(memory)] if memory else []))}
-    versions = {}
+    ask = [program, "ask", "--folder", folder, "--threads", str(THREADS), "--memory-mib", str(memory)]
+    engines, versions = {"ours": Process(ask)}, {}
     for kind in PEERS:
-        for way in ("guarded", "plain"):
-            one = Process([sys.executable, __file__, "--worker", kind, folder])
-            versions[kind] = one.line()["version"]
-            engines[(kind, way)] = one
+        engines[kind] = Process([sys.executable, __file__, "--worker", kind, folder, str(memory)])
+        versions[kind] = engines[kind].line()["version"]
+    keys = [("ours", "first"), *((kind, way) for way in ("guarded", "plain") for kind in PEERS)]
     times, faults, compared, refused = {}, [], 0, set()
     for number in range(rounds + 1):
         for at, question in enumerate(questions):
             answers = {}
-            order = list(engines)
-            turn = (number + at) % len(order)
-            for key in order[turn:] + order[:turn]:
-                asked = {key: question[key] for key in ("metric", "by", "where", "since")}
+            turn = (number + at) % len(keys)
+            for key in keys[turn:] + keys[:turn]:
+                asked = {name: question[name] for name in ("metric", "by", "where", "since")}
                 if key[0] != "ours":
                     asked = {"question": question, "guarded": key[1] == "guarded"}
-                answers[key] = engines[key].ask(asked)
+                answers[key] = engines[key[0]].ask(asked)
+                if number == 0:
+                    print(f"bench-answers: {question['name']}: {' '.join(key)} {answers[key]['seconds']:.2f} s, "
+                          f"{answers[key]['peak'] / 1e6:.0f} MB", file=sys.stderr)
                 kept = times.setdefault((question["name"], *key), [])
                 # The first round warms up: it is compared and not counted, unless it is the only one.
                 if number > 0 or rounds == 0:
                     kept.append((answers[key]["seconds"], answers[key]["peak"]))
             if number > 0:
                 continue
+            for key, answer in answers.items():
+                if answer.get("refused") or answer.get("failed"):
+                    refused.add(f"{question['name']}, {' '.join(key)}: {answer.get('refused') or answer.get('failed')}")
             for way in ("guarded", "plain"):
-                if not same(answers[("duckdb", way)]["rows"], answers[("chdb", way)]["rows"]):
+                duck, house = answers[("duckdb", way)], answers[("chdb", way)]
+                if not duck["failed"] and not house["failed"] and not same(duck["rows"], house["rows"]):
                     faults.append(f"{question['name']}: the peers' {way} numbers are not the same")
-            ours = answers[("ours", "first")]
-            if ours["answer"] is None:
-                refused.add(f"{question['name']}: {ours['refused']}")
-            else:
-                more, wrong = disagreements(question, ours["answer"], answers[("duckdb", "guarded")]["rows"])
+            exact = answers[("chdb", "guarded")]
+            exact = exact if answers[("duckdb", "guarded")]["failed"] else answers[("duckdb", "guarded")]
+            if answers[("ours", "first")]["answer"] is not None and not exact["failed"]:
+                more, wrong = disagreements(question, answers[("ours", "first")]["answer"], exact["rows"])
                 compared, faults = compared + more, faults + wrong
-            print(f"bench-answers: round 0, {question['name']}: " + ", ".join(
-                f"{key[0]} {key[1]} {answers[key]['seconds']:.2f} s" for key in engines), file=sys.stderr)
         print(f"bench-answers: round {number} of {rounds}", file=sys.stderr)
     for one in engines.values():
         one.end()
@@ -503,7 +508,7 @@ def main():
     arguments.add_argument("program", help="imprimatur-bench-answers")
     arguments.add_argument("folder", help="the lake")
     arguments.add_argument("--rounds", type=int, default=21, help="that count, after one that does not; 0 for that alone")
-    arguments.add_argument("--memory-mib", type=int, default=0, help="of the engine; without it as it is by default")
+    arguments.add_argument("--memory-mib", type=int, default=4096, help="that each engine may take (default 4096)")
     arguments.add_argument("--json", action="store_true", help="print JSON")
     asked = arguments.parse_args()
     questions, times, checked = measure(asked.program, asked.folder, asked.rounds, asked.memory_mib)
@@ -516,6 +521,6 @@ def main():
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
-        work(sys.argv[2], sys.argv[3])
+        work(*sys.argv[2:])
     else:
         main()

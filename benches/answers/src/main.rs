@@ -8,6 +8,8 @@ mod asked;
 mod draw;
 mod fleet;
 mod lake;
+#[cfg(test)]
+mod tests;
 mod told;
 
 use std::io::Write as _;
