@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask peers|test|faults|fuzz|agent|footprint|disturb|console|promises|tidy|buf|deny|ci`.
+//! The project's own commands: `cargo xtask peers|test|faults|fuzz|agent|footprint|disturb|bench-answers|console|promises|tidy|buf|deny|ci`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command that people read")]
 
 mod agent;
+mod answers;
 mod ci;
 mod console;
 mod disturb;
@@ -104,6 +105,35 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Measure what answers take and need beside `DuckDB` and chDB over the same files; their numbers must agree.
+    ///
+    /// The lake is made once, 2 GB in some minutes at 100 million rows; the engine is built as it is shipped.
+    BenchAnswers {
+        /// Rows of the lake, about, 1000 to 1000000000.
+        #[arg(long, value_name = "N", default_value = "100000000",
+              value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
+        rows: u64,
+        /// Days that it covers, 1 to 366.
+        #[arg(long, value_name = "N", default_value = "90",
+              value_parser = clap::value_parser!(u32).range(1..=366))]
+        days: u32,
+        /// Where it is, or is made; in the target folder without it.
+        #[arg(long, value_name = "DIR")]
+        folder: Option<PathBuf>,
+        /// Rows of a file; without it 8500, as compaction leaves it.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        file_rows: Option<u64>,
+        /// Rounds that count, 0 to 10000; without it 21, or 5 from 30 million rows on.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+        rounds: Option<u32>,
+        /// Memory that each engine may take.
+        #[arg(long, value_name = "MIB", default_value = "4096",
+              value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+        memory_mib: u32,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Copy the console's chart library from npm, as its lock file names it.
     Console {
         /// Copy nothing; fail where a file is not the locked package's.
@@ -147,6 +177,17 @@ fn main() -> ExitCode {
             footprint::run(&footprint::Options { seconds, printers, agent, json })
         }
         Task::Disturb { pairs, pace, agent, json } => disturb::run(pairs, pace, agent, json),
+        Task::BenchAnswers { rows, days, folder, file_rows, rounds, memory_mib, json } => {
+            answers::run(&answers::Options {
+                rows,
+                days,
+                folder,
+                file_rows,
+                rounds,
+                memory_mib,
+                json,
+            })
+        }
         Task::Console { check } => console::vendor(check),
         Task::Promises { check, passed } => promises::run(check, passed.as_deref()),
         Task::Tidy => tidy::check(),

@@ -112,6 +112,15 @@ const ENVIRONMENTS: [Environment; 8] = [
     },
 ];
 
+/// What answers are measured beside; no test needs it, so that only the benchmark makes it.
+const ANSWERS: Environment = Environment {
+    name: "answers",
+    steps: &[Step {
+        options: &[],
+        requirements: include_str!("../../benches/answers/peers.requirements.txt"),
+    }],
+};
+
 /// Installs what is missing.
 pub(crate) fn install() -> Result<(), TaskError> {
     install_packages()?;
@@ -122,6 +131,13 @@ pub(crate) fn install() -> Result<(), TaskError> {
     console::packages()?;
     println!("peers: all there, their environments in {}", cache.display());
     Ok(())
+}
+
+/// Makes the environment of the answers' peers alone, and gives its Python.
+pub(crate) fn answers() -> Result<PathBuf, TaskError> {
+    let cache = run::peers_cache();
+    make(&cache, &ANSWERS)?;
+    Ok(cache.join(ANSWERS.name).join("bin/python"))
 }
 
 /// Makes the linter's environment alone, and gives the binary.
@@ -213,7 +229,7 @@ mod tests {
 
     #[test]
     fn every_environment_pins_what_it_is_for() {
-        for environment in &ENVIRONMENTS {
+        for environment in ENVIRONMENTS.iter().chain([&ANSWERS]) {
             let last = environment.steps.last().and_then(|step| step.requirements.lines().last());
             assert!(last.unwrap().contains("=="), "{}", environment.name);
         }
