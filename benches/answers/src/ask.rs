@@ -29,11 +29,22 @@ struct Answered {
     refused: Option<String>,
 }
 
+/// Whether an answer is kept for who asks the same again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kept {
+    /// Each answer is computed.
+    #[default]
+    Nothing,
+    /// As by default.
+    Answers,
+}
+
 /// Answers until standard input ends.
 pub(crate) fn answer_all(
     folder: &Path,
     threads: usize,
     memory_mib: Option<usize>,
+    kept: Kept,
 ) -> Result<(), BenchError> {
     let failed = |source| BenchError::Io { what: "standard input or output".to_owned(), source };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -41,6 +52,9 @@ pub(crate) fn answer_all(
         .build()
         .map_err(failed)?;
     let mut settings = EngineSettings::default();
+    if kept == Kept::Nothing {
+        settings.answers_kept = 0;
+    }
     if let Some(mib) = memory_mib {
         settings.memory_bytes = mib << 20;
     }

@@ -95,6 +95,9 @@ enum Task {
         /// Memory for all questions together; the engine's own default without it.
         #[arg(long, value_name = "MIB")]
         memory_mib: Option<usize>,
+        /// Whether an answer is kept for who asks the same again.
+        #[arg(long, value_name = "WHAT", value_enum, default_value = "nothing")]
+        kept: ask::Kept,
     },
 }
 
@@ -104,8 +107,8 @@ fn main() -> ExitCode {
             lake::make(&folder, lake::Made { rows, days, file_rows, seed })
         }
         Task::Questions { folder } => asked::print(&folder),
-        Task::Ask { folder, threads, memory_mib } => {
-            ask::answer_all(&folder, usize::from(threads), memory_mib)
+        Task::Ask { folder, threads, memory_mib, kept } => {
+            ask::answer_all(&folder, usize::from(threads), memory_mib, kept)
         }
     };
     match done {
