@@ -466,6 +466,8 @@ def measure(program, folder, rounds, memory):
                 duck, house = answers[("duckdb", way)], answers[("chdb", way)]
                 if not duck["failed"] and not house["failed"] and not same(duck["rows"], house["rows"]):
                     faults.append(f"{question['name']}: the peers' {way} numbers are not the same")
+            if answers[("ours", "first")]["answer"] != answers[("ours", "again")]["answer"]:
+                faults.append(f"{question['name']}: the kept answer is not the one that is computed")
             exact = answers[("chdb", "guarded")]
             exact = exact if answers[("duckdb", "guarded")]["failed"] else answers[("duckdb", "guarded")]
             if answers[("ours", "first")]["answer"] is not None and not exact["failed"]:
