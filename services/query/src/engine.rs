@@ -41,7 +41,7 @@ const TRIES: u32 = 3;
 pub struct EngineSettings {
     /// Principals that each group needs in each epoch; default [`Threshold::INSIDE`].
     pub k: Threshold,
-    /// Memory for all questions together, in bytes; default 512 MiB.
+    /// Memory for all questions together, in bytes; default 1 GiB.
     pub memory_bytes: usize,
     /// Answers that are kept while what they were made of stays the same; default 1,000.
     pub answers_kept: usize,
@@ -49,7 +49,7 @@ pub struct EngineSettings {
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { k: Threshold::INSIDE, memory_bytes: 512 << 20, answers_kept: 1000 }
+        Self { k: Threshold::INSIDE, memory_bytes: 1 << 30, answers_kept: 1000 }
     }
 }
 
