@@ -10,7 +10,7 @@ async fn says(arguments: &[&str]) -> Answer {
 
 #[tokio::test]
 async fn every_command_shows_an_example() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 19] = [
         &["up"],
         &["broker"],
         &["bridge"],
@@ -22,6 +22,11 @@ async fn every_command_shows_an_example() {
         &["token", "list"],
         &["token", "revoke"],
         &["metrics"],
+        &["release", "make"],
+        &["release", "list"],
+        &["release", "show"],
+        &["release", "withdraw"],
+        &["release", "budget"],
         &["compliance", "verify"],
         &["compliance", "schema"],
         &["compliance", "attack"],

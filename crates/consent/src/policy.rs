@@ -177,7 +177,9 @@ pub struct Deadlines {
 }
 
 /// How long a pseudonym lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EpochLength {
     /// A day: nothing of one day can be joined to another.

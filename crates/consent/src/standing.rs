@@ -269,6 +269,16 @@ impl Standing {
         grants.map(|(&category, grant)| grant.ends(terms, category)).min()
     }
 
+    /// The categories whose rows were used before an event of this day and are not after it: given up, or
+    /// restricted.
+    pub fn ended_by(&self, after: &Self, on: UtcDate) -> Vec<Category> {
+        let used = |standing: &Self, category: &Category| {
+            standing.granted.contains_key(category) && !standing.restricted(on)
+        };
+        let ended = self.granted.keys().filter(|one| used(self, one) && !used(after, one));
+        ended.copied().collect()
+    }
+
     /// What is granted but holds no more. The clock records it as [`What::Expired`].
     pub fn lapsed(&self, terms: &Terms, today: UtcDate) -> Vec<Category> {
         let grants = self.granted.iter();

@@ -3,7 +3,7 @@
 //! It is all that the query service and the verifier read besides the files it names. It holds
 //! pseudonyms only, never a subject, a principal or a pepper.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use imprimatur_consent::{Category, Digest, Pseudonym};
@@ -11,6 +11,7 @@ use imprimatur_proto::contract;
 use imprimatur_runtime::UnixSeconds;
 
 use crate::FileEntry;
+use crate::rules::Rules;
 use crate::swapped::{self, CatalogueError};
 
 /// Name of the file in the lake's folder.
@@ -44,6 +45,13 @@ pub struct Catalogue {
     pub enrolled: BTreeSet<Pseudonym>,
     /// What no answer may use.
     pub excluded: BTreeSet<Exclusion>,
+    /// By category, the position of the newest event by which somebody's rows of it stopped being used:
+    /// withdrawn, restricted, objected, lapsed or erased. It only grows, and names nobody.
+    pub excluded_at: BTreeMap<Category, u64>,
+    /// The newest position of the book's one order of events and commits that all this knows of.
+    pub position: u64,
+    /// The limits of the policies that rows were told under.
+    pub rules: Rules,
     /// Whether rows come from a synthetic fleet.
     pub synthetic: bool,
 }
@@ -57,6 +65,9 @@ impl Catalogue {
             files: Vec::new(),
             enrolled: BTreeSet::new(),
             excluded: BTreeSet::new(),
+            excluded_at: Category::ALL.into_iter().map(|category| (category, 0)).collect(),
+            position: 0,
+            rules: Rules::ceilings(),
             synthetic: false,
         }
     }

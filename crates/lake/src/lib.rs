@@ -44,6 +44,7 @@ mod overview;
 mod read;
 mod report;
 mod row;
+mod rules;
 mod swapped;
 #[cfg(test)]
 mod tests;
@@ -56,5 +57,6 @@ pub use overview::{AnswerCount, Coverage, LogState, NoWord, Overview, Request, W
 pub use read::ReadError;
 pub use report::{Checked, Report, Verdict};
 pub use row::Row;
+pub use rules::Rules;
 pub use swapped::CatalogueError;
 pub use write::WriteError;

@@ -25,7 +25,7 @@ pub enum CatalogueError {
         source: io::Error,
     },
     /// It is not of this version. Let the collector publish again.
-    #[error("cannot understand `{}`", path.display())]
+    #[error("cannot understand `{}`; let the collector publish anew", path.display())]
     Malformed {
         /// Its path.
         path: PathBuf,

@@ -225,6 +225,7 @@ impl Book {
         txn.raw.open_table(COUNTS)?;
         txn.raw.open_table(COUNTS_BY_DAY)?;
         txn.raw.open_table(NUMBERS)?;
+        txn.begin_marks()?;
         txn.commit()
     }
 

@@ -4,7 +4,7 @@ use imprimatur_consent::event::{LedgerEvent, What};
 use imprimatur_consent::standing::InvalidEvent;
 use imprimatur_consent::{Digest, Standing, SubjectId};
 use imprimatur_log::entry;
-use imprimatur_runtime::{UnixSeconds, entropy};
+use imprimatur_runtime::{UnixSeconds, UtcDate, entropy};
 
 use crate::error::BookError;
 use crate::evidence::ConsentEvidence;
@@ -62,7 +62,7 @@ impl Txn {
         let keyring = &self.book.keyring;
         let evidence = ConsentEvidence::seal(keyring, (position, leaf, slot), now, &event)?;
         self.put(EVENTS, position, &evidence)?;
-        self.follow(slot, before, &standing, position)?;
+        self.follow(slot, before, &standing, (position, now.date()))?;
         Ok(Ok(Logged { position, leaf, nonce, standing }))
     }
 
@@ -72,8 +72,11 @@ impl Txn {
         slot: u64,
         before: Option<Held>,
         standing: &Standing,
-        position: u64,
+        (position, on): (u64, UtcDate),
     ) -> Result<(), BookError> {
+        if let Some(before) = &before {
+            self.mark_ended(before, standing, on, position)?;
+        }
         let mut held = before.unwrap_or_else(|| Held {
             standing: standing.clone(),
             enrolled: false,

@@ -20,6 +20,7 @@ pub mod index;
 mod journal;
 pub mod keyring;
 pub mod log;
+mod marks;
 pub mod permit;
 mod policies;
 mod population;

@@ -39,7 +39,8 @@ impl Txn {
             let out = used_no_more(&held, today);
             for epoch in epochs {
                 let pepper = self.pepper(epoch)?;
-                if held.enrolled {
+                // Who is about to be erased vouches for nothing any more; so the enrolment ends with the event.
+                if held.enrolled && !is_erased(&held) {
                     enrolled.insert(pepper.principal(held.standing.principal));
                 }
                 let subject = pepper.subject(held.standing.subject());
@@ -105,11 +106,13 @@ impl Txn {
     }
 }
 
+fn is_erased(held: &Held) -> bool {
+    matches!(held.standing.ended, Some((imprimatur_consent::standing::Ended::Erased, _)))
+}
+
 /// The categories of a subject that no answer uses, with the last position that is out.
 fn used_no_more(held: &Held, today: UtcDate) -> BTreeMap<Category, u64> {
-    let erased =
-        matches!(held.standing.ended, Some((imprimatur_consent::standing::Ended::Erased, _)));
-    if erased || held.standing.restricted(today) {
+    if is_erased(held) || held.standing.restricted(today) {
         return Category::ALL.into_iter().map(|category| (category, u64::MAX)).collect();
     }
     let again = |category: &Category| held.standing.granted.contains_key(category);

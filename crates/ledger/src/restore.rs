@@ -121,6 +121,8 @@ impl Book {
         let ends = newer.first().zip(newer.last());
         let lost = ends.map(|(first, last)| (first.position, last.position));
         txn.number_on(from, events.last(), commits.last())?;
+        // What those said whose keys are gone cannot be read: any of it may have ended something.
+        txn.mark_all()?;
         let gone = txn.forget_the_destroyed(&heard, today)?;
         txn.destroy_the_unnamed(today)?;
         txn.set_number(RESTORING, 1)?;
@@ -261,7 +263,7 @@ impl Txn {
         let Ok(standing) = Standing::fold(standing, &self.terms(), &event.what, on) else {
             return Ok(());
         };
-        self.follow(evidence.slot, before, &standing, evidence.position)?;
+        self.follow(evidence.slot, before, &standing, (evidence.position, on))?;
         let terms = self.terms_before(evidence.leaf, heard);
         self.enter_asked(standing.subject(), &event.what, on, &terms)?;
         Ok(())

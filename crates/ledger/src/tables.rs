@@ -78,3 +78,5 @@ pub(crate) const TASK: &str = "task";
 pub(crate) const RESTORING: &str = "restoring";
 /// Keys in [`NUMBERS`], with the name of a table: the first day whose rows are kept.
 pub(crate) const KEPT_SINCE: &str = "kept_since.";
+/// Keys in [`NUMBERS`], with the name of a category: its mark ([`crate::marks`]).
+pub(crate) const EXCLUDED_AT: &str = "excluded_at.";

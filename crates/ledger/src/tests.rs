@@ -4,6 +4,7 @@ mod counts;
 mod disk;
 mod keys;
 mod log;
+mod marks;
 mod replayed;
 mod restore;
 mod torn;
@@ -45,9 +46,20 @@ fn key(seed: u8) -> SigningSeed {
 
 /// A signed decision of the key of this seed.
 fn said(seed: u8, number: u64, decision: Decision, categories: &[Category]) -> What {
+    said_for([seed; 16], seed, number, decision, categories)
+}
+
+/// The same for a principal.
+fn said_for(
+    principal: [u8; 16],
+    seed: u8,
+    number: u64,
+    decision: Decision,
+    categories: &[Category],
+) -> What {
     let event = encode(&ConsentEvent {
         public_key: key(seed).public().to_vec(),
-        principal: vec![seed; 16],
+        principal: principal.to_vec(),
         sequence: number,
         decision: decision.into(),
         categories: categories.iter().map(|category| category.number()).collect(),

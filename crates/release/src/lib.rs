@@ -10,9 +10,10 @@
 //! ```
 //! use std::collections::{BTreeMap, BTreeSet};
 //!
-//! use imprimatur_consent::Digest;
+//! use imprimatur_consent::{Category, Digest};
 //! use imprimatur_release::{
-//!     Limits, Measure, MicroEpsilon, Number, Question, Reason, ReleaseError, Releases, Sums, Table,
+//!     Limits, Marks, Measure, MicroEpsilon, Number, Population, Question, ReleaseError, Releases, Sums,
+//!     Table,
 //! };
 //! use imprimatur_runtime::UnixSeconds;
 //!
@@ -48,28 +49,33 @@
 //! };
 //! let table = Table::from([((0, 202_610), sums)]);
 //!
+//! let excluded_at = Marks::from([(Category::Status, 7_001), (Category::Machine, 0)]);
 //! let (edition, now) = (Digest::of(b"edition.json"), UnixSeconds(1_796_000_000));
-//! let told = releases.release(&question, &edition, &table, None, now)?;
+//! let population = Population { edition, excluded_at: excluded_at.clone() };
+//! let told = releases.release(&question, &population, &table, None, now)?;
 //! let Number::Rate { rate, low, high, .. } = told.release.groups[0].number else { unreachable!() };
 //! println!("{rate:?}, between {low} and {high}");
 //! # assert!(low < high && told.release.withheld_groups < 2);
 //!
 //! // The same question tells the same bytes and costs nothing.
-//! let again = releases.release(&question, &edition, &table, None, now)?;
+//! let again = releases.release(&question, &population, &table, None, now)?;
 //! assert_eq!(again.bytes, told.bytes);
 //! assert_eq!(releases.budget(now)?.month_spent, MicroEpsilon::RELEASE);
 //!
-//! releases.withdraw(&told.release.id, Reason::Excluded, now)?;
-//! let gone = releases.show(&told.release.id);
+//! // Somebody withdraws: whoever reads it next withdraws it.
+//! let marks = Marks::from([(Category::Status, 7_002), (Category::Machine, 0)]);
+//! let gone = releases.current(&marks, now)?.show(&told.release.id);
 //! assert!(matches!(gone, Err(ReleaseError::Withdrawn { .. })));
 //! # Ok(())
 //! # }
 //! ```
 
+mod audit;
 mod budget;
 mod dates;
 mod error;
 mod limits;
+mod marks;
 mod noise;
 mod question;
 mod release;
@@ -79,11 +85,13 @@ mod store;
 #[cfg(test)]
 mod attack;
 
+pub use audit::{Audited, audit};
 pub use budget::Budget;
 pub use error::{BudgetSpent, NoiseError, QuestionError, ReleaseError};
 pub use limits::{K_RELEASED, Limits, LimitsError, MicroEpsilon};
+pub use marks::{Made, Marks, Population};
 pub use question::{Measure, Question, Sums, Table};
 pub use release::{
     Bin, Counted, Listed, Noise, Number, Of, Privacy, Reason, Release, Standing, Told, Tombstone,
 };
-pub use store::Releases;
+pub use store::{Current, Releases};

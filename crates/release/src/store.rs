@@ -4,13 +4,18 @@
 //! lock                            held while anything is decided
 //! budget.jsonl                    see `budget`
 //! releases/ID.json                a release, as it was first told
+//! releases/ID.made.json           the marks of its categories when it was made; never told
 //! releases/ID.withdrawn.json      that it is told no more, since when and why
 //! ```
 //!
 //! Whoever shares the folder shares the budget: every decision is made under an exclusive lock of the
 //! file `lock` and from what is on the disk, never from memory. The order is: is it there already,
-//! does it fit, the line in the budget and its fsync, the noise, the release and its fsync. A crash
-//! between them leaves something spent and nothing told.
+//! does it fit, the line in the budget and its fsync, the noise, the marks and their fsync, the release and
+//! its fsync. A crash between them leaves something spent and nothing told.
+//!
+//! A mark is the position, in the ledger's one order, of the newest event by which somebody's rows of a
+//! category stopped being used. Who reads a release brings the marks of now, and what was made at an older
+//! one is withdrawn before anything is told.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -23,15 +28,23 @@ use imprimatur_runtime::{UnixSeconds, durable};
 use crate::budget::{Account, Budget, DamagedLine, On};
 use crate::error::ReleaseError;
 use crate::limits::{Limits, MicroEpsilon};
+use crate::marks::{Made, Marks, Population};
 use crate::question::{Question, Table};
 use crate::release::{Listed, Reason, Release, Standing, Tombstone};
 use crate::settle::Plan;
 
 /// Ending of a release.
-const RELEASE: &str = ".json";
+pub(crate) const RELEASE: &str = ".json";
 
 /// Ending of a tombstone.
-const TOMBSTONE: &str = ".withdrawn.json";
+pub(crate) const TOMBSTONE: &str = ".withdrawn.json";
+
+/// Ending of the marks that a release was made at.
+pub(crate) const MADE: &str = ".made.json";
+
+/// Releases of which each whose population changed is withdrawn: the only way to read any.
+#[derive(Debug)]
+pub struct Current<'a>(&'a Releases);
 
 /// The folder, and what releases are held to.
 #[derive(Clone, Debug)]
@@ -65,7 +78,7 @@ impl Releases {
     ///
     /// # Errors
     /// [`ReleaseError::Withdrawn`], or the disk's.
-    pub fn find(
+    pub(crate) fn find(
         &self,
         question: &Question,
         edition: &Digest,
@@ -87,13 +100,15 @@ impl Releases {
     pub fn release(
         &self,
         question: &Question,
-        edition: &Digest,
+        population: &Population,
         table: &Table,
         replaces: Option<Digest>,
         now: UnixSeconds,
     ) -> Result<Standing, ReleaseError> {
         question.check()?;
+        let edition = &population.edition;
         let _lock = self.lock()?;
+        self.withdraw_outlived(&population.excluded_at, now)?;
         if let Some(standing) = self.find(question, edition)? {
             return Ok(standing);
         }
@@ -119,8 +134,44 @@ impl Releases {
             withheld_groups: settled.withheld,
             privacy: plan.privacy(question, self.limits.k()),
         };
+        let made = Made { release: id, excluded_at: population.excluded_at.clone() };
+        written(&self.file(&id, MADE), &made)?;
         let bytes = written(&self.file(&id, RELEASE), &release)?;
         Ok(Standing { release, bytes })
+    }
+
+    /// Withdraws every release that was made before one of the marks of now moved, and lets the others be
+    /// read.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NotARelease`], or the disk's: then nothing may be told.
+    pub fn current(
+        &self,
+        now_marks: &Marks,
+        now: UnixSeconds,
+    ) -> Result<Current<'_>, ReleaseError> {
+        let _lock = self.lock()?;
+        self.withdraw_outlived(now_marks, now)?;
+        Ok(Current(self))
+    }
+
+    /// The lock is held.
+    fn withdraw_outlived(&self, marks: &Marks, now: UnixSeconds) -> Result<(), ReleaseError> {
+        for id in self.ids()? {
+            if self.tombstone(&id)?.is_none() && self.made(&id)?.is_outlived(marks) {
+                let reason = Reason::Excluded;
+                let tombstone = Tombstone { release: id, withdrawn: now.date(), reason };
+                written(&self.file(&id, TOMBSTONE), &tombstone)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn made(&self, id: &Digest) -> Result<Made, ReleaseError> {
+        let path = self.file(id, MADE);
+        let read = read_if_there(&path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let own = read.filter(|made: &Made| made.release == *id);
+        own.ok_or(ReleaseError::NotARelease { path })
     }
 
     /// A release, as it was first told.
@@ -128,7 +179,7 @@ impl Releases {
     /// # Errors
     /// [`ReleaseError::Unknown`], [`ReleaseError::Withdrawn`], [`ReleaseError::NotARelease`], or the
     /// disk's.
-    pub fn show(&self, id: &Digest) -> Result<Standing, ReleaseError> {
+    pub(crate) fn show(&self, id: &Digest) -> Result<Standing, ReleaseError> {
         if let Some(Tombstone { withdrawn, reason, .. }) = self.tombstone(id)? {
             return Err(ReleaseError::Withdrawn { id: *id, withdrawn, reason });
         }
@@ -139,7 +190,7 @@ impl Releases {
     ///
     /// # Errors
     /// Those of [`Self::show`] but [`ReleaseError::Withdrawn`].
-    pub fn list(&self) -> Result<Vec<Listed>, ReleaseError> {
+    pub(crate) fn list(&self) -> Result<Vec<Listed>, ReleaseError> {
         let mut all = Vec::new();
         for id in self.ids()? {
             let release = self.read(&id)?.release;
@@ -294,7 +345,25 @@ impl Releases {
     }
 }
 
-/// Writes a file that is not there yet, whole.
+impl Current<'_> {
+    /// A release, as it was first told.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Unknown`], [`ReleaseError::Withdrawn`], [`ReleaseError::NotARelease`], or the disk's.
+    pub fn show(&self, id: &Digest) -> Result<Standing, ReleaseError> {
+        self.0.show(id)
+    }
+
+    /// All releases, the oldest first.
+    ///
+    /// # Errors
+    /// Those of [`Self::show`] but [`ReleaseError::Withdrawn`].
+    pub fn list(&self) -> Result<Vec<Listed>, ReleaseError> {
+        self.0.list()
+    }
+}
+
+/// Writes a file in place of what a crash may have left.
 fn written(path: &Path, what: &impl serde::Serialize) -> Result<Vec<u8>, ReleaseError> {
     let text = serde_json::to_vec_pretty(what).map_err(io::Error::from);
     let mut bytes = text.map_err(at(path))?;

@@ -15,7 +15,7 @@ mod upkeep;
 use std::sync::Arc;
 
 use imprimatur_consent::Digest;
-use imprimatur_lake::{Catalogue, Exclusion, FileEntry, Lake, Row};
+use imprimatur_lake::{Catalogue, Exclusion, FileEntry, Lake, Row, Rules};
 use imprimatur_ledger::{Book, JournalRecord};
 use imprimatur_log::TileWriter;
 use imprimatur_runtime::{Clock, UtcDate, durable};
@@ -125,6 +125,8 @@ struct Told {
     log_size: u64,
     /// All answers that the book counts: also a request that leaves no event is one.
     answers: u64,
+    /// Policies, whose limits the catalogue tells.
+    policies: usize,
     on: UtcDate,
 }
 
@@ -225,7 +227,8 @@ impl Publisher {
         let book = &self.stores.book;
         let (position, _) = book.positions()?;
         let answers = book.counts()?.into_values().fold(0, u64::saturating_add);
-        Ok(Told { position, log_size: book.log_size()?, answers, on })
+        let policies = book.terms().policies().count();
+        Ok(Told { position, log_size: book.log_size()?, answers, policies, on })
     }
 
     /// Writes the rows of these batches and takes them out of the journal.
@@ -251,6 +254,8 @@ impl Publisher {
     fn store_catalogue(&self, today: UtcDate) -> Result<(), CollectorError> {
         let txn = self.stores.book.begin()?;
         let (enrolled, withdrawn) = txn.population(today)?;
+        let (excluded_at, position) = txn.excluded_at()?;
+        let rules = Rules::of(txn.terms().policies());
         let files = self.stores.book.files()?;
         drop(txn);
         let exclusion = |out: imprimatur_ledger::Withdrawn| Exclusion {
@@ -262,6 +267,9 @@ impl Publisher {
             files,
             enrolled,
             excluded: withdrawn.into_iter().map(exclusion).collect(),
+            excluded_at,
+            position,
+            rules,
             synthetic: self.synthetic,
             ..Catalogue::empty(self.stores.clock.now())
         };

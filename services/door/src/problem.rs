@@ -215,7 +215,7 @@ impl From<QueryError> for Problem {
             QueryError::Since(source) => {
                 return Self::new(Code::BadDate, format!("`since`: {source}"));
             }
-            QueryError::BelowThreshold { k, suppressed } => {
+            QueryError::BelowThreshold { k, suppressed, .. } => {
                 let threshold = Some((k.get(), *suppressed));
                 return Self { threshold, ..Self::new(Code::BelowThreshold, error.to_string()) };
             }

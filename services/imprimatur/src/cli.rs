@@ -3,6 +3,7 @@
 pub mod door;
 mod proof;
 pub mod records;
+pub mod release;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,6 +68,9 @@ pub enum Command {
                       2026-11-01\nExit code 1: every group is below k."
     )]
     Query(Query),
+    /// Releases: numbers with noise, which may leave your team.
+    #[command(subcommand)]
+    Release(release::Release),
     /// The query service alone: the same questions over HTTP, for who has a token.
     #[command(after_help = door::HELP)]
     QueryServer(door::QueryServer),

@@ -6,6 +6,7 @@ mod backup;
 mod ledger;
 pub mod policy;
 mod proof;
+mod release;
 mod schema;
 mod subject;
 mod token;
@@ -33,6 +34,7 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Collector(args) => roles::collector(args).await,
         Command::Enrol(args) => enrol(&args).await,
         Command::Query(args) => Box::pin(query(&args)).await,
+        Command::Release(command) => Box::pin(release::run(command)).await,
         Command::QueryServer(args) => Box::pin(roles::query_server(args)).await,
         Command::Token(command) => token::run(&command),
         Command::Metrics(args) => metrics(&args),

@@ -8,7 +8,8 @@ use imprimatur_collector::CollectorError;
 use imprimatur_consent::policy::Problem;
 use imprimatur_door::DoorError;
 use imprimatur_door::tokens::TokenError;
-use imprimatur_query::QueryError;
+use imprimatur_query::{MakeError, QueryError};
+use imprimatur_release::ReleaseError;
 use imprimatur_verifier::SnapshotError;
 
 use crate::broker::BrokerError;
@@ -57,6 +58,10 @@ pub enum CommandError {
     /// A question was not answered. Exit 1 for a group below k, 2 for a wrong question, else 69.
     #[error("the question was not answered")]
     Query(#[from] QueryError),
+    /// A release was not made, shown or withdrawn. Exit 1 for one that is withdrawn or unknown and for a spent
+    /// budget, 2 for a wrong question, 64 for limits that cannot be used, 70 where the disk failed, else 69.
+    #[error("nothing is told")]
+    Release(#[from] MakeError),
     /// The query service cannot run. Exit 69.
     #[error("the query service cannot run")]
     Door(#[from] DoorError),
@@ -95,6 +100,7 @@ impl CommandError {
             | Self::BridgeSettings(_)
             | Self::Collector(CollectorError::Policy { .. } | CollectorError::Region { .. })
             | Self::Broker(BrokerError::OutOfRange { .. }) => 64,
+            Self::Release(error) => release_exit(error),
             Self::Query(error) | Self::Door(DoorError::Engine(error)) => query_exit(error),
             Self::Broker(_)
             | Self::Bridge(_)
@@ -119,6 +125,32 @@ fn listed(path: &Path, problems: &[Problem]) -> String {
         format!("\n{}:{}: {key}{}; {}", path.display(), one.line, one.problem, one.advice)
     };
     problems.iter().map(line).collect()
+}
+
+fn release_exit(error: &MakeError) -> u8 {
+    match error {
+        MakeError::Query(error) => query_exit(error),
+        MakeError::Release(error) => match error {
+            ReleaseError::Spent(_)
+            | ReleaseError::TooMuch { .. }
+            | ReleaseError::Withdrawn { .. }
+            | ReleaseError::Unknown { .. }
+            | ReleaseError::NotReplaceable { .. } => 1,
+            ReleaseError::Question(_) => 2,
+            ReleaseError::Damaged { .. }
+            | ReleaseError::CutShort { .. }
+            | ReleaseError::NotARelease { .. } => 69,
+            ReleaseError::Noise(_) | ReleaseError::File { .. } => 70,
+        },
+        MakeError::NotAMonth { .. }
+        | MakeError::NotOver { .. }
+        | MakeError::SeveralDimensions
+        | MakeError::Open { .. }
+        | MakeError::Filter { .. }
+        | MakeError::NoGroup => 2,
+        MakeError::Limits(_) => 64,
+        MakeError::Unbounded { .. } | MakeError::Sums | MakeError::Catalogue(_) => 69,
+    }
 }
 
 fn query_exit(error: &QueryError) -> u8 {

@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use imprimatur_consent::Digest;
 use imprimatur_lake::Catalogue;
 use imprimatur_runtime::{UnixSeconds, durable};
 
@@ -80,9 +81,21 @@ impl Edition {
         self.cut
     }
 
+    /// SHA-256 of what fixes the rows: the text `imprimatur edition v1` and a zero byte, when it began and the
+    /// last commit, 8 bytes each with the highest first, and the 32 bytes of the contract's hash.
+    pub(crate) fn digest(self, contract: Digest) -> Digest {
+        let mut bytes = b"imprimatur edition v1\0".to_vec();
+        bytes.extend(self.began.0.to_be_bytes());
+        bytes.extend(self.cut.to_be_bytes());
+        bytes.extend(contract.0);
+        Digest::of(&bytes)
+    }
+
     /// Of a later published state what counts in this edition; who is excluded by now stays so.
     pub(crate) fn narrowed(self, mut catalogue: Catalogue) -> Catalogue {
         catalogue.published = self.began;
+        // What comes later moves it and changes no answer of this edition.
+        catalogue.position = self.cut;
         catalogue.files.retain(|file| file.first_commit <= self.cut);
         catalogue
     }

@@ -165,6 +165,36 @@ impl Engine {
         }
     }
 
+    /// The groups of a question as they were counted, with the state that they are of: for releases, whose
+    /// noise protects instead of the gate. Begins the edition as an answer does.
+    pub(crate) async fn groups(
+        &self,
+        question: Question,
+    ) -> Result<(Groups, Arc<State>), QueryError> {
+        let (question, mut failed) = (Arc::new(question), QueryError::Moved);
+        for _ in 0..TRIES {
+            let state = Arc::new(self.state().await?);
+            let (engine, asked, of) = (self.clone(), Arc::clone(&question), Arc::clone(&state));
+            let mut task = JoinSet::new();
+            task.spawn(async move { Box::pin(engine.find(&asked, &of)).await });
+            let found = match task.join_next().await {
+                Some(Ok(found)) => found,
+                Some(Err(failed)) => return Err(QueryError::Engine(Box::new(failed))),
+                None => return Err(QueryError::Engine("the task is gone".into())),
+            };
+            match found {
+                Ok(groups) if self.is_kept(&state).await? => return Ok((groups, state)),
+                Ok(_) => failed = QueryError::Moved,
+                // A file may have been swept after a newer catalogue was published.
+                Err(error @ (QueryError::File { .. } | QueryError::Engine(_))) => failed = error,
+                // Somebody has more rows than was known.
+                Err(QueryError::Moved) => failed = QueryError::Moved,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed)
+    }
+
     /// The exact sums of a question, margins included.
     async fn find(&self, question: &Question, state: &State) -> Result<Groups, QueryError> {
         let (metric, catalogue) = (&question.metric, &state.catalogue);
@@ -188,6 +218,8 @@ impl Engine {
                 let all = catalogue.files.iter().filter(|file| file.table == metric.table);
                 let bounds = self.metrics.iter().filter(|one| one.table == metric.table);
                 let bound = bounds.map(|one| one.rows_per_principal_and_epoch).min();
+                // A release may let fewer rows count than any metric.
+                let bound = bound.min(Some(metric.rows_per_principal_and_epoch));
                 let bound = bound.map_or(0, NonZeroU32::get);
                 let crowd = Box::pin(scan.crowd(metric.table, all.cloned().collect(), bound)).await;
                 let crowd = Arc::new(crowd.map_err(|error| self.failed(error))?);
@@ -217,7 +249,7 @@ impl Engine {
 }
 
 /// Runs what blocks; a panic in it ends one question.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, QueryError> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -8,7 +8,7 @@ use imprimatur_runtime::clock::NotADate;
 
 use crate::dimension::Dimension;
 use crate::edition::EditionError;
-use crate::gate::{K_INSIDE, TOP1_PERCENT, TOP2_PERCENT};
+use crate::gate::K_INSIDE;
 use crate::request::DIMENSIONS_MOST;
 
 /// The registered metrics do not fit the contract. Stop at start and repair `metrics.toml`.
@@ -132,12 +132,16 @@ pub enum QueryError {
     /// another start date may help.
     #[error(
         "no group has at least {k} principals in each month that it covers, none of them holding \
-         more than {TOP1_PERCENT} % of it and no two more than {TOP2_PERCENT} %; {suppressed} \
+         more than {top1_percent} % of it and no two more than {top2_percent} %; {suppressed} \
          withheld"
     )]
     BelowThreshold {
         /// How many principals each group needs in each epoch.
         k: NonZeroU32,
+        /// Most that one may hold of a group, in percent.
+        top1_percent: u8,
+        /// Most that two may hold together, in percent.
+        top2_percent: u8,
         /// How many groups were withheld, at least 1, also when there were no rows at all.
         suppressed: usize,
     },

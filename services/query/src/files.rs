@@ -37,7 +37,9 @@ impl Files {
         let mut chosen: Vec<FileEntry> = catalogue.files.clone();
         // Each file has one date.
         chosen.retain(|entry| {
-            entry.table == table && question.since.is_none_or(|since| entry.date >= since)
+            entry.table == table
+                && question.since.is_none_or(|since| entry.date >= since)
+                && question.until.is_none_or(|until| entry.date <= until)
         });
         let files = self.clone();
         let checked = tokio::task::spawn_blocking(move || {

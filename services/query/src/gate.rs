@@ -5,6 +5,8 @@
 
 use std::num::NonZeroU32;
 
+use imprimatur_lake::Rules;
+
 use crate::error::ThresholdError;
 
 /// Fewest principals in a group that is told inside the operator's team.
@@ -15,14 +17,14 @@ pub const K_INSIDE: u32 = 20;
 /// Most that the largest principal may weigh in a group, in percent.
 ///
 /// Source: the packs' ceiling of `query.top1_percent`.
-pub const TOP1_PERCENT: u128 = 30;
+pub const TOP1_PERCENT: u8 = 30;
 
 /// Most that the two largest principals may weigh together, in percent.
 ///
 /// The second largest knows its own part, so what it learns of the largest is the rest: half of
 /// the group stays between them. Eurostat's example is (2, 85 %); this is stricter.
 /// Source: the packs' ceiling of `query.top2_percent`.
-pub const TOP2_PERCENT: u128 = 50;
+pub const TOP2_PERCENT: u8 = 50;
 
 /// Fewest principals of a group, as it is configured: 1, or [`K_INSIDE`] and more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +66,44 @@ pub(crate) enum By {
     RowsAndValue,
 }
 
+/// How many principals a group needs, and how much of it the greatest may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Guard {
+    pub(crate) k: Threshold,
+    /// Most that the largest principal may weigh, in percent.
+    pub(crate) top1_percent: u8,
+    /// Most that the two largest may weigh together, in percent.
+    pub(crate) top2_percent: u8,
+}
+
 /// The rule that groups of one question are held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
-    pub(crate) k: Threshold,
+    pub(crate) guard: Guard,
     pub(crate) by: By,
+}
+
+impl Guard {
+    /// What this program says without any policy.
+    #[cfg(test)]
+    pub(crate) const INSIDE: Self = Self::at(Threshold::INSIDE);
+
+    /// With the percentages of this program.
+    pub(crate) const fn at(k: Threshold) -> Self {
+        Self { k, top1_percent: TOP1_PERCENT, top2_percent: TOP2_PERCENT }
+    }
+
+    /// The stricter of a setting and the policies' limits; who is alone is protected from nobody.
+    pub(crate) fn of(k: Threshold, rules: &Rules) -> Self {
+        if !k.protects() {
+            return Self::at(k);
+        }
+        Self {
+            k: NonZeroU32::new(rules.k).map_or(k, |rule| k.max(Threshold(rule))),
+            top1_percent: TOP1_PERCENT.min(rules.top1_percent),
+            top2_percent: TOP2_PERCENT.min(rules.top2_percent),
+        }
+    }
 }
 
 /// What the principals of one group weigh in one epoch, in whole units.
@@ -107,24 +142,25 @@ pub(crate) struct Squares {
 
 impl Weight {
     /// Whether nobody dominates.
-    fn is_balanced(self) -> bool {
-        let at_most = |part: u128, percent: u128| {
-            part.saturating_mul(100) <= self.total.saturating_mul(percent)
+    fn is_balanced(self, guard: Guard) -> bool {
+        let at_most = |part: u128, percent: u8| {
+            part.saturating_mul(100) <= self.total.saturating_mul(u128::from(percent))
         };
-        at_most(self.largest, TOP1_PERCENT) && at_most(self.two_largest, TOP2_PERCENT)
+        at_most(self.largest, guard.top1_percent) && at_most(self.two_largest, guard.top2_percent)
     }
 }
 
 impl Rule {
     /// Whether a group may be told: in each epoch at least k principals, of whom none weighs more
-    /// than [`TOP1_PERCENT`] and no two more than [`TOP2_PERCENT`].
+    /// than [`Guard::top1_percent`] and no two more than [`Guard::top2_percent`].
     ///
     /// With [`Threshold::ALONE`] a group may have one principal.
     pub(crate) fn may_tell(self, epochs: &[Stat]) -> bool {
-        let enough = |stat: &Stat| stat.principals >= u64::from(self.k.get().get());
+        let guard = self.guard;
+        let enough = |stat: &Stat| stat.principals >= u64::from(guard.k.get().get());
         let balanced = |stat: &Stat| {
-            let by_value = self.by == By::Rows || stat.value.is_balanced();
-            !self.k.protects() || stat.rows.is_balanced() && by_value
+            let by_value = self.by == By::Rows || stat.value.is_balanced(guard);
+            !guard.k.protects() || stat.rows.is_balanced(guard) && by_value
         };
         !epochs.is_empty() && epochs.iter().all(|stat| enough(stat) && balanced(stat))
     }

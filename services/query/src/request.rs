@@ -44,6 +44,8 @@ pub(crate) struct Question {
     /// Of some dimensions the values that are asked for.
     picks: BTreeMap<Dimension, BTreeSet<i32>>,
     pub(crate) since: Option<UtcDate>,
+    /// The last date that is looked at; of releases alone, so no answer can be taken from another's.
+    pub(crate) until: Option<UtcDate>,
 }
 
 impl Request {
@@ -129,7 +131,14 @@ impl Request {
             return Err(QueryError::SinceMidMonth { since });
         }
         let dimensions = dimensions.into_iter().collect();
-        Ok(Question { metric: metric.clone(), by, dimensions, picks, since: self.since })
+        Ok(Question {
+            metric: metric.clone(),
+            by,
+            dimensions,
+            picks,
+            since: self.since,
+            until: None,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::difference;
 use crate::dimension::Dimension;
 use crate::error::QueryError;
 use crate::estimate::{self, Estimate, Sums};
-use crate::gate::{self, By, Rule, Stat, TOP1_PERCENT, TOP2_PERCENT, Threshold};
+use crate::gate::{self, By, Guard, Rule, Stat, Threshold};
 use crate::metric::{Counted, Measure, Metric};
 use crate::request::Question;
 use crate::round::{self, Rounded, STEP_PRINCIPALS};
@@ -31,7 +31,8 @@ pub(crate) fn answer(
     found: &Groups,
 ) -> Result<Answer, QueryError> {
     let metric = &question.metric;
-    let rule = Rule { k, by: weighed_by(&metric.measure) };
+    let guard = Guard::of(k, &catalogue.rules);
+    let rule = Rule { guard, by: weighed_by(&metric.measure) };
     let width = question.dimensions.len();
     let told = suppress::told(found, rule).map_err(|suppress::Unprotected| QueryError::TooFine)?;
     let is_cell = |place: &&Place| {
@@ -48,7 +49,12 @@ pub(crate) fn answer(
         places.iter().filter_map(|place| cell(question, rule, (found, &told), place)).collect();
     let suppressed = places.len().saturating_sub(cells.len());
     if cells.is_empty() {
-        return Err(QueryError::BelowThreshold { k: k.get(), suppressed: suppressed.max(1) });
+        return Err(QueryError::BelowThreshold {
+            k: guard.k.get(),
+            top1_percent: guard.top1_percent,
+            top2_percent: guard.top2_percent,
+            suppressed: suppressed.max(1),
+        });
     }
     Ok(Answer {
         difference: difference::of(&question.by, &cells),
@@ -56,17 +62,18 @@ pub(crate) fn answer(
         title: metric.title.clone(),
         unit: metric.unit.clone(),
         estimand: metric.estimand.clone(),
-        k: k.get(),
+        k: guard.k.get(),
         by: question.by.clone(),
         cells,
         suppressed_cells: suppressed,
         synthetic: catalogue.synthetic,
         published: catalogue.published,
-        privacy: privacy(metric, k, suppressed),
+        privacy: privacy(metric, guard, suppressed),
     })
 }
 
-fn privacy(metric: &Metric, k: Threshold, suppressed: usize) -> String {
+fn privacy(metric: &Metric, guard: Guard, suppressed: usize) -> String {
+    let Guard { k, top1_percent, top2_percent } = guard;
     if !k.protects() {
         return "The operator is the only principal: nobody is protected from the others, and \
                 nothing is rounded or withheld."
@@ -75,8 +82,8 @@ fn privacy(metric: &Metric, k: Threshold, suppressed: usize) -> String {
     let (k, bound) = (k.get(), metric.rows_per_principal_and_epoch);
     format!(
         "Each group has at least {k} enrolled principals in each month that it covers; none of \
-         them counts with more than {bound} rows a month or holds more than {TOP1_PERCENT} % of it, \
-         no two hold more than {TOP2_PERCENT} %. Groups withheld, with those that would give them \
+         them counts with more than {bound} rows a month or holds more than {top1_percent} % of it, \
+         no two hold more than {top2_percent} %. Groups withheld, with those that would give them \
          back: {suppressed}. Counts have steps of at least {STEP_PRINCIPALS} principals' mean share, means \
          and shares of at most half their interval; the same rows give the same answer."
     )
@@ -139,12 +146,12 @@ fn cell(question: &Question, rule: Rule, table: Table<'_>, place: &Place) -> Opt
 
 /// A count as it is told.
 fn count(rule: Rule, exact: u64, epochs: &[Stat]) -> u64 {
-    if rule.k.protects() { round::count(exact, gate::principals(epochs)) } else { exact }
+    if rule.guard.k.protects() { round::count(exact, gate::principals(epochs)) } else { exact }
 }
 
 /// A mean or share as it is told.
 fn estimate(rule: Rule, exact: &Estimate) -> Rounded {
-    if rule.k.protects() {
+    if rule.guard.k.protects() {
         round::estimate(exact)
     } else {
         Rounded { value: exact.value, interval: exact.interval }

@@ -2,6 +2,7 @@
 
 mod editions;
 mod questions;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,19 +19,19 @@ use crate::{
 };
 
 /// A column and its index.
-type Told = (&'static str, u32);
-const DONE: Told = ("status_outcome", 1);
+pub(crate) type Told = (&'static str, u32);
+pub(crate) const DONE: Told = ("status_outcome", 1);
 const CANCELLED: Told = ("status_outcome", 2);
-const FAULT: Told = ("status_outcome", 3);
-const PLA: Told = ("material_family", 1);
-const PETG: Told = ("material_family", 2);
+pub(crate) const FAULT: Told = ("status_outcome", 3);
+pub(crate) const PLA: Told = ("material_family", 1);
+pub(crate) const PETG: Told = ("material_family", 2);
 const TPU: Told = ("material_family", 5);
 
 /// A lake under construction: one subject a principal.
-struct Fleet {
-    folder: TempDir,
+pub(crate) struct Fleet {
+    pub(crate) folder: TempDir,
     rows: Vec<Row>,
-    catalogue: Catalogue,
+    pub(crate) catalogue: Catalogue,
 }
 
 fn date(text: &str) -> UtcDate {
@@ -44,7 +45,7 @@ fn pseudonym(what: u8, number: u8, epoch: u32) -> Pseudonym {
 }
 
 impl Fleet {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let catalogue = Catalogue::empty(UnixSeconds(1_800_000_000));
         Self { folder: tempfile::tempdir().unwrap(), rows: Vec::new(), catalogue }
     }
@@ -77,12 +78,27 @@ impl Fleet {
         self.tell(RecordKind::Print, number, day, values);
     }
 
+    /// The same print of so many further principals, whose numbers have two bytes.
+    pub(crate) fn crowd(&mut self, count: u16, day: &str, values: &[Told]) {
+        for number in 0..count {
+            self.print(255, day, values);
+            let epoch = date(day).month();
+            self.catalogue.enrolled.remove(&pseudonym(2, 255, epoch));
+            let row = self.rows.last_mut().unwrap();
+            let [high, low] = number.to_be_bytes();
+            for one in [&mut row.subject, &mut row.principal] {
+                one.0[14..].copy_from_slice(&[high + 100, low]);
+            }
+            self.catalogue.enrolled.insert(row.principal);
+        }
+    }
+
     /// The same print of each of the principals 1 to `count`.
-    fn prints(&mut self, count: u8, day: &str, values: &[Told]) {
+    pub(crate) fn prints(&mut self, count: u8, day: &str, values: &[Told]) {
         (1..=count).for_each(|number| self.print(number, day, values));
     }
 
-    fn publish(&mut self) -> Engine {
+    pub(crate) fn publish(&mut self) -> Engine {
         let folder = self.folder.path();
         self.catalogue.files = Lake::open(folder).unwrap().write(&self.rows).unwrap();
         self.catalogue.store(folder).unwrap();

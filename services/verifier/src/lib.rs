@@ -14,6 +14,7 @@ mod claims;
 mod facts;
 mod html;
 mod ledger;
+mod marks;
 mod overview;
 mod record;
 mod replay;
@@ -145,7 +146,11 @@ fn prove(data: &Path, wanted: &Wanted, searcher: &Searcher) -> Result<Report, Sn
     let Found { permits, once, first, erased, scan } = &mut found;
 
     let ledger = Ledger::open(&snapshot.ledger, &wanted.trust, first, erased);
-    let standings = replay::events_and_commits(&ledger, permits, once);
+    let until = snapshot.catalogue.position;
+    let replay::Replay { standings, marks, .. } =
+        replay::events_and_commits(&ledger, until, permits, once);
+    marks::check(&snapshot.catalogue, &ledger, &marks, permits);
+    marks::releases(data, &snapshot.catalogue, permits);
     match contract().capacity().within_budget() {
         Ok(()) => scan.geometry.passed(1),
         Err(over) => scan.geometry.found("contract", &over.to_string()),
@@ -182,6 +187,6 @@ fn verify_ledger_now(data: &Path, trust: &Trust) -> Result<Report, SnapshotError
     let mut first = Check::new(Invariant::EvidenceFirst);
     let mut erased = Check::new(Invariant::ErasureProvable);
     let ledger = Ledger::open(&evidence, trust, &mut first, &mut erased);
-    replay::events_and_commits(&ledger, &mut permits, &mut once);
+    replay::events_and_commits(&ledger, 0, &mut permits, &mut once);
     Ok(Report::new("ledger", &ledger, vec![permits, once, first, erased]))
 }

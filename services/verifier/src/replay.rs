@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use imprimatur_consent::event::{LedgerEvent, What, opened};
-use imprimatur_consent::{Digest, Standing, SubjectId, Terms};
+use imprimatur_consent::{Category, Digest, Standing, SubjectId, Terms};
 use imprimatur_ledger::{CommitEvidence, CommitProof, ConsentEvidence};
 
 use crate::acts;
@@ -14,13 +14,14 @@ use crate::report::Check;
 pub(crate) type Standings = BTreeMap<u64, Standing>;
 
 /// Replays everything by position; each section must have had its permit, each batch its number.
-/// Gives the standings at the end.
+/// Marks are those of the events up to a position.
 pub(crate) fn events_and_commits(
     ledger: &Ledger<'_>,
+    marks_until: u64,
     permits: &mut Check,
     once: &mut Check,
-) -> Standings {
-    let mut replay = Replay::default();
+) -> Replay {
+    let mut replay = Replay { marks_until, ..Replay::default() };
     let mut numbers: BTreeSet<(u64, u64)> = BTreeSet::new();
     let mut events = ledger.events.iter().peekable();
     let mut last = 0;
@@ -46,7 +47,7 @@ pub(crate) fn events_and_commits(
         in_order(&mut last, event.position, permits);
         replay.record(&ledger.terms, event, what.as_ref(), permits);
     }
-    replay.standings
+    replay
 }
 
 fn in_order(last: &mut u64, position: u64, permits: &mut Check) {
@@ -59,6 +60,9 @@ fn in_order(last: &mut u64, position: u64, permits: &mut Check) {
 #[derive(Default)]
 pub(crate) struct Replay {
     pub(crate) standings: Standings,
+    /// By category the newest event that ended somebody's use of it.
+    pub(crate) marks: BTreeMap<Category, u64>,
+    marks_until: u64,
     /// The slot of each subject.
     slots: BTreeMap<SubjectId, u64>,
 }
@@ -89,6 +93,11 @@ impl Replay {
                 let slot = *self.slots.entry(standing.subject()).or_insert(evidence.slot);
                 let problem = "its subject has another slot";
                 permits.expect(slot == evidence.slot, &place, problem);
+                let ended = before.map(|before| before.ended_by(&standing, on)).unwrap_or_default();
+                for category in ended.into_iter().filter(|_| evidence.position <= self.marks_until)
+                {
+                    self.marks.insert(category, evidence.position);
+                }
                 self.standings.insert(evidence.slot, standing);
             }
             Err(invalid) => permits.found(&place, &invalid.to_string()),

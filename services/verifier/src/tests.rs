@@ -7,6 +7,7 @@ mod controls;
 mod flips;
 mod forgeries;
 mod independent;
+mod marks;
 mod moments;
 mod overview;
 mod report;

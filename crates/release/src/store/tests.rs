@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use imprimatur_consent::Category;
+
 use super::*;
 use crate::question::Measure;
 use crate::question::Sums;
@@ -40,8 +42,18 @@ fn edition(number: u8) -> Digest {
     Digest::of(&[number])
 }
 
+fn marks(status: u64, laser: u64) -> Marks {
+    Marks::from([(Category::Status, status), (Category::Laser, laser)])
+}
+
+/// Rows of the category status.
+fn rows(number: u8) -> Population {
+    let excluded_at = Marks::from([(Category::Status, 7)]);
+    Population { edition: edition(number), excluded_at }
+}
+
 fn release(releases: &Releases, name: usize) -> Result<Standing, ReleaseError> {
-    releases.release(&asked(name), &edition(1), &table(), None, NOW)
+    releases.release(&asked(name), &rows(1), &table(), None, NOW)
 }
 
 fn spent(releases: &Releases) -> u64 {
@@ -58,7 +70,7 @@ fn a_repeat_is_the_same_bytes_and_costs_nothing() {
     // After a restart, even with other sums and after the year's end.
     let again = Releases::open(folder.path(), limits()).unwrap();
     let later = UnixSeconds(NOW.0 + 1_000 * 86_400);
-    let told = again.release(&asked(1), &edition(1), &Table::new(), None, later).unwrap();
+    let told = again.release(&asked(1), &rows(1), &Table::new(), None, later).unwrap();
     assert_eq!(told, first);
     assert_eq!(again.find(&asked(1), &edition(1)).unwrap(), Some(told));
     assert_eq!(again.find(&asked(2), &edition(1)).unwrap(), None);
@@ -67,7 +79,7 @@ fn a_repeat_is_the_same_bytes_and_costs_nothing() {
         (100_000, first.bytes)
     );
     // Another edition is another release.
-    let other = again.release(&asked(1), &edition(2), &table(), None, NOW).unwrap();
+    let other = again.release(&asked(1), &rows(2), &table(), None, NOW).unwrap();
     assert_ne!(other.release.groups, first.release.groups);
     assert_eq!(spent(&again), 200_000);
 }
@@ -88,14 +100,14 @@ fn a_spent_budget_refuses_and_restarts_give_nothing_back() {
     assert!(again.fits(MicroEpsilon(1_000), NOW).is_err());
     assert!(again.fits(MicroEpsilon(1_000), free).is_ok());
     assert_eq!(again.list().unwrap().len(), 10);
-    assert!(again.release(&asked(10), &edition(1), &table(), None, free).is_ok());
+    assert!(again.release(&asked(10), &rows(1), &table(), None, free).is_ok());
 }
 
 #[test]
 fn what_is_refused_costs_nothing() {
     let (_folder, releases) = folder();
     let try_it = |asked: &Question, table: &Table, replaces| {
-        releases.release(asked, &edition(1), table, replaces, NOW).unwrap_err()
+        releases.release(asked, &rows(1), table, replaces, NOW).unwrap_err()
     };
     let mut dear = asked(1);
     dear.epsilon = MicroEpsilon(100_001);
@@ -258,6 +270,7 @@ fn damage_and_lost_lines_release_nothing() {
 fn what_cannot_be_read_is_not_taken_for_absent() {
     let (_folder, releases) = folder();
     let id = asked(1).id(&edition(1));
+    written(&releases.file(&id, MADE), &Made { release: id, excluded_at: marks(7, 0) }).unwrap();
     // A folder in the place of a file: it is there and cannot be read.
     for path in [releases.budget_file(), releases.file(&id, RELEASE), releases.file(&id, TOMBSTONE)]
     {
@@ -288,11 +301,11 @@ fn a_release_that_was_changed_is_not_told_and_not_made_anew() {
 fn what_is_withdrawn_is_told_no_more_and_may_be_replaced() {
     let (_folder, releases) = folder();
     let id = release(&releases, 1).unwrap().release.id;
-    let again = |edition: &Digest, name, replaces| {
-        releases.release(&asked(name), edition, &table(), replaces, NOW)
+    let again = |number, name, replaces| {
+        releases.release(&asked(name), &rows(number), &table(), replaces, NOW)
     };
     // What stands is not replaced.
-    let refused = again(&edition(2), 1, Some(id)).unwrap_err();
+    let refused = again(2, 1, Some(id)).unwrap_err();
     assert!(matches!(refused, ReleaseError::NotReplaceable { .. }), "{refused}");
     let tombstone = releases.withdraw(&id, Reason::Excluded, NOW).unwrap();
     let gone = "was withdrawn on 2026-11-30 (somebody of its population is excluded)";
@@ -306,14 +319,98 @@ fn what_is_withdrawn_is_told_no_more_and_may_be_replaced() {
     let unknown = releases.withdraw(&edition(9), Reason::Retired, NOW).unwrap_err();
     assert!(matches!(unknown, ReleaseError::Unknown { .. }));
     // Another question cannot replace it; the same over another edition can, for its own budget.
-    assert!(again(&edition(2), 2, Some(id)).is_err());
+    assert!(again(2, 2, Some(id)).is_err());
     assert_eq!(spent(&releases), 100_000);
-    let replaced = again(&edition(2), 1, Some(id)).unwrap();
+    let replaced = again(2, 1, Some(id)).unwrap();
     assert_eq!((replaced.release.replaces, spent(&releases)), (Some(id), 200_000));
     let listed = releases.list().unwrap();
     let withdrawn: Vec<bool> = listed.iter().map(|one| one.withdrawn.is_some()).collect();
     assert_eq!(withdrawn.iter().filter(|gone| **gone).count(), 1);
     assert!(listed.iter().all(|one| one.metric == "metric_1" && one.epsilon_micro.0 == 100_000));
+}
+
+#[test]
+fn an_exclusion_withdraws_what_used_its_category_and_nothing_else() {
+    let (folder, releases) = folder();
+    let first = release(&releases, 1).unwrap();
+    let id = first.release.id;
+    // Somebody left another category.
+    let read = |marks: &Marks| releases.current(marks, NOW).unwrap().show(&id);
+    assert_eq!(read(&marks(7, 999)).unwrap(), first);
+    assert_eq!(releases.current(&marks(7, 999), NOW).unwrap().list().unwrap().len(), 1);
+    let later = UnixSeconds(NOW.0 + 86_400);
+    let again = Releases::open(folder.path(), limits()).unwrap();
+    let gone = again.current(&marks(8, 0), later).unwrap().show(&id).unwrap_err();
+    let text = "was withdrawn on 2026-12-01 (somebody of its population is excluded)";
+    assert!(gone.to_string().ends_with(text), "{gone}");
+    // For good, also for who brings older marks.
+    assert!(matches!(read(&marks(7, 0)), Err(ReleaseError::Withdrawn { .. })));
+    // Asking again over the same rows, with the mark of now, tells nothing either; a reissue stands.
+    let now = |number| Population { edition: edition(number), excluded_at: marks(8, 0) };
+    let repeat = releases.release(&asked(1), &now(1), &table(), None, NOW).unwrap_err();
+    assert!(matches!(repeat, ReleaseError::Withdrawn { .. }), "{repeat}");
+    let reissue = releases.release(&asked(1), &now(2), &table(), Some(id), NOW).unwrap();
+    let current = releases.current(&marks(8, 0), NOW).unwrap();
+    assert_eq!(current.show(&reissue.release.id).unwrap(), reissue);
+    assert_eq!(spent(&releases), 200_000);
+}
+
+#[test]
+fn a_repeat_after_an_exclusion_withdraws_before_it_tells() {
+    let (_folder, releases) = folder();
+    release(&releases, 1).unwrap();
+    let population = Population { edition: edition(1), excluded_at: marks(8, 0) };
+    let repeat = releases.release(&asked(1), &population, &table(), None, NOW).unwrap_err();
+    assert!(matches!(repeat, ReleaseError::Withdrawn { .. }), "{repeat}");
+}
+
+#[test]
+fn a_release_without_its_marks_stops_everything() {
+    let (_folder, releases) = folder();
+    let id = release(&releases, 1).unwrap().release.id;
+    let path = releases.file(&id, MADE);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\"status\": 7"), "{text}");
+    for bytes in [Vec::new(), b"{}".to_vec(), text.replace(&id.to_string(), &"0".repeat(64)).into()]
+    {
+        fs::write(&path, bytes).unwrap();
+        let refused = releases.current(&marks(7, 0), NOW).unwrap_err();
+        assert!(matches!(refused, ReleaseError::NotARelease { .. }), "{refused}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(releases.current(&marks(7, 0), NOW).is_err());
+    assert!(release(&releases, 2).is_err());
+    fs::write(&path, text).unwrap();
+    assert!(releases.current(&marks(7, 0), NOW).is_ok());
+}
+
+#[test]
+fn the_audit_sees_what_is_not_paid_for_renamed_or_outlived() {
+    let (folder, releases) = folder();
+    let id = release(&releases, 1).unwrap().release.id;
+    let found = |marks: &Marks| -> Vec<&'static str> {
+        let all = crate::audit(folder.path(), marks);
+        assert_eq!(all.len(), 1 + usize::from(releases.budget_file().exists()));
+        all.into_iter().filter_map(|one| one.problem).collect()
+    };
+    assert!(found(&marks(7, 9)).is_empty());
+    let stands = "stands although somebody of its population was excluded since";
+    assert_eq!(found(&marks(8, 0)), [stands]);
+    releases.current(&marks(8, 0), NOW).unwrap();
+    assert!(found(&marks(8, 0)).is_empty(), "it has its tombstone");
+    let (path, other) = (releases.file(&id, RELEASE), releases.file(&edition(9), RELEASE));
+    fs::rename(&path, &other).unwrap();
+    assert_eq!(found(&marks(7, 0)), ["is not the release of its name"]);
+    fs::rename(&other, &path).unwrap();
+    let budget = fs::read(releases.budget_file()).unwrap();
+    fs::remove_file(releases.budget_file()).unwrap();
+    assert_eq!(found(&marks(7, 0)), ["was never paid for"]);
+    let changed = String::from_utf8(budget.clone()).unwrap().replace("100000", "1000");
+    fs::write(releases.budget_file(), changed).unwrap();
+    assert_eq!(found(&marks(7, 0)).len(), 2);
+    fs::write(releases.budget_file(), budget).unwrap();
+    fs::remove_file(releases.file(&id, MADE)).unwrap();
+    assert_eq!(found(&marks(7, 0)), ["lies without the marks that it was made at"]);
 }
 
 #[test]

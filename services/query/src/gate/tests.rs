@@ -88,7 +88,7 @@ proptest! {
 
     #[test]
     fn the_gate_is_the_rule(k in 20_u32..26, by in by(), epochs in epochs()) {
-        let rule = Rule { k: Threshold::new(k).unwrap(), by };
+        let rule = Rule { guard: Guard::at(Threshold::new(k).unwrap()), by };
         let expected = naive(usize::try_from(k).unwrap(), by, &epochs);
         prop_assert_eq!(rule.may_tell(&stats(&epochs)), expected);
     }
@@ -96,7 +96,7 @@ proptest! {
     /// Sharing a principal's rows out among others never makes a group that was told forbidden.
     #[test]
     fn one_more_small_principal_never_closes_the_gate(members in members()) {
-        let rule = Rule { k: Threshold::INSIDE, by: By::Rows };
+        let rule = Rule { guard: Guard::INSIDE, by: By::Rows };
         let mut more = members.clone();
         more.push((1, 0));
         prop_assert!(!rule.may_tell(&stats(&[members])) || rule.may_tell(&stats(&[more])));
@@ -121,7 +121,7 @@ fn the_old_rule_is_caught_telling_dominated_groups() {
 
 #[track_caller]
 fn tells(k: u32, by: By, members: &[(u64, u64)], expected: bool) {
-    let rule = Rule { k: Threshold::new(k).unwrap(), by };
+    let rule = Rule { guard: Guard::at(Threshold::new(k).unwrap()), by };
     assert_eq!(rule.may_tell(&[stat(202_611, &members.to_vec())]), expected);
 }
 
@@ -135,7 +135,7 @@ fn each_epoch_needs_k_principals() {
     tells(20, By::Rows, &with(20, &[]), true);
     tells(20, By::Rows, &with(19, &[]), false);
     tells(50, By::Rows, &with(49, &[]), false);
-    let rule = Rule { k: Threshold::INSIDE, by: By::Rows };
+    let rule = Rule { guard: Guard::INSIDE, by: By::Rows };
     let two = [stat(202_610, &with(30, &[])), stat(202_611, &with(19, &[]))];
     assert!(!rule.may_tell(&two) && rule.may_tell(&two[..1]) && !rule.may_tell(&[]));
     assert_eq!(principals(&two), 30);

@@ -9,9 +9,9 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::gate::{By, Squares, Threshold};
+use crate::gate::{By, Guard, Squares};
 
-const RULE: Rule = Rule { k: Threshold::INSIDE, by: By::Rows };
+const RULE: Rule = Rule { guard: Guard::INSIDE, by: By::Rows };
 
 /// A row: its principal, and its place in each dimension.
 type Fact = (u32, Vec<i32>);

@@ -61,6 +61,22 @@ pub(super) const PERMITS: &[Control] = &[
         "imprimatur-verifier tests::overview::an_overview_that_is_not_what_the_events_add_up_to_is_caught",
     ),
     control(
+        "the catalogue tells since when somebody's rows of a category are used no more",
+        "imprimatur-verifier tests::marks::a_mark_that_is_not_that_of_the_events_is_caught",
+    ),
+    control(
+        "the catalogue tells the limits of the policies",
+        "imprimatur-verifier tests::marks::limits_that_are_not_those_of_the_policies_are_caught",
+    ),
+    control(
+        "no release stands whose population changed",
+        "imprimatur-verifier tests::marks::a_release_that_stands_after_an_exclusion_is_caught",
+    ),
+    control(
+        "each release is its own and paid for",
+        "imprimatur-verifier tests::marks::a_release_that_is_not_paid_for_is_caught",
+    ),
+    control(
         "the book stands as its events say",
         "imprimatur-verifier tests::book::a_standing_that_its_events_do_not_give_is_caught",
     ),

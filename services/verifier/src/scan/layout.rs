@@ -57,7 +57,11 @@ impl Lists {
             | ["log", "checkpoint"]
             | ["evidence", "manifest.json"]
             | ["lake", "catalogue.json" | "overview.json" | "report.json"] => Some(Known::Plain),
-            ["query", "lock"] => (length == 0).then_some(Known::Plain),
+            ["query", "released", "budget.jsonl"] => Some(Known::Plain),
+            ["query", "released", "releases", name] => is_release(name).then_some(Known::Plain),
+            ["query", "lock"] | ["query", "released", "lock"] => {
+                (length == 0).then_some(Known::Plain)
+            }
             ["collector.key" | "log.key"] => (length == KEY_FILE).then_some(Known::Keys),
             ["keys", "keyring"] => {
                 (length > 0 && length.is_multiple_of(SLOT)).then_some(Known::Keys)
@@ -82,6 +86,13 @@ impl Lists {
 fn is_hashed(name: &str) -> bool {
     let hash = name.strip_suffix(".toml");
     hash.is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|one| one.is_ascii_hexdigit()))
+}
+
+/// `ID.json`, `ID.made.json` or `ID.withdrawn.json`.
+fn is_release(name: &str) -> bool {
+    let id = name.strip_suffix(".json").unwrap_or_default();
+    let id = [".made", ".withdrawn"].iter().find_map(|part| id.strip_suffix(part)).unwrap_or(id);
+    id.len() == 64 && id.bytes().all(|one| matches!(one, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// `consent-FIRST-LAST.jsonl` or `commits-FIRST-LAST.jsonl`.
@@ -117,6 +128,16 @@ mod tests {
             assert_eq!(known(path, 100), Some(Known::Plain), "{path}");
         }
         assert_eq!((known("query/lock", 0), known("query/lock", 1)), (Some(Known::Plain), None));
+        let id = "0a".repeat(32);
+        for name in ["json", "made.json", "withdrawn.json"] {
+            let path = format!("query/released/releases/{id}.{name}");
+            assert_eq!(known(&path, 9), Some(Known::Plain), "{path}");
+            assert_eq!(known(&path.replace("0a", "0A"), 9), None);
+            assert_eq!(known(&format!("{path}.tmp"), 9), None);
+        }
+        assert_eq!(known("query/released/budget.jsonl", 9), Some(Known::Plain));
+        assert_eq!(known("query/released/lock", 0), Some(Known::Plain));
+        assert_eq!(known("query/released/lock", 1), None);
         for path in ["tokens.json.bak", "query/tokens.json", "query/other.json", "lake/tokens.json"]
         {
             assert_eq!(known(path, 0), None, "{path}");

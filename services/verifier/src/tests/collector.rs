@@ -6,7 +6,7 @@ use imprimatur_consent::event::{Acting, What, decoded};
 use imprimatur_consent::policy::STRICTEST;
 use imprimatur_consent::standing::{Grounds, Restriction};
 use imprimatur_consent::{Category, Digest, Domain, Policy, SigningSeed};
-use imprimatur_lake::{Catalogue, Exclusion, FileEntry, Lake, Row};
+use imprimatur_lake::{Catalogue, Exclusion, FileEntry, Lake, Row, Rules};
 use imprimatur_ledger::register::{Asker, Outcome};
 use imprimatur_ledger::segments::{Holds, Manifest, write_policy, write_segment};
 use imprimatur_ledger::{Book, Job, Logged, Txn};
@@ -350,7 +350,11 @@ impl Collector {
     }
 
     pub(super) fn store_catalogue(&self) {
-        let (enrolled, out) = self.book.begin().unwrap().population(self.today).unwrap();
+        let txn = self.book.begin().unwrap();
+        let (enrolled, out) = txn.population(self.today).unwrap();
+        let (excluded_at, position) = txn.excluded_at().unwrap();
+        let rules = Rules::of(txn.terms().policies());
+        drop(txn);
         let exclusion = |out: imprimatur_ledger::Withdrawn| Exclusion {
             subject: out.subject,
             category: out.category,
@@ -360,6 +364,9 @@ impl Collector {
             files: self.book.files().unwrap(),
             enrolled,
             excluded: out.into_iter().map(exclusion).collect(),
+            excluded_at,
+            position,
+            rules,
             ..Catalogue::empty(self.today.start())
         };
         catalogue.store(self.lake.folder()).unwrap();
