@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::Router;
-use imprimatur_query::{Answer, Bin, Cell, Difference, Metric, Value};
+use imprimatur_query::{Answer, Bin, Cell, Difference, Metric, Quantile, Value};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -163,13 +163,18 @@ fn value(value: Value) -> Told {
         Value::Count { count } => Told::Count(count),
         Value::Mean { mean, low, high, total } => Told::Mean(v1::Mean { mean, low, high, total }),
         Value::Rate { rate, low, high } => Told::Rate(v1::Rate { rate, low, high }),
-        Value::Histogram { bins, withheld } => {
+        Value::Histogram { bins, withheld, quantiles } => {
             let bin = |one: Bin| {
                 let Bin { index, meaning, low, high, rows } = one;
                 v1::Bin { index, meaning, low, high, rows }
             };
+            let quantile = |one: Quantile| {
+                let Quantile { share, first_bin, last_bin, low, high } = one;
+                v1::Quantile { share, first_bin, last_bin, low, high }
+            };
             let bins = bins.into_iter().map(bin).collect();
-            Told::Histogram(v1::Histogram { bins, withheld: count(withheld) })
+            let quantiles = quantiles.into_iter().map(quantile).collect();
+            Told::Histogram(v1::Histogram { bins, withheld: count(withheld), quantiles })
         }
     }
 }
@@ -189,9 +194,14 @@ mod tests {
             Bin { index, meaning, low: None, high: Some(2.0), rows }
         };
         let bins = vec![bin(1, Some(40)), bin(2, None)];
-        let Told::Histogram(told) = value(Value::Histogram { bins, withheld: 1 }) else { panic!() };
+        let quantiles =
+            vec![Quantile { share: 0.5, first_bin: 1, last_bin: 1, low: None, high: Some(2.0) }];
+        let told = value(Value::Histogram { bins, withheld: 1, quantiles });
+        let Told::Histogram(told) = told else { panic!() };
         let rows: Vec<Option<u64>> = told.bins.iter().map(|bin| bin.rows).collect();
         assert_eq!((rows, told.withheld), (vec![Some(40), None], 1));
         assert_eq!((told.bins[0].low, told.bins[0].high), (None, Some(2.0)));
+        let median = told.quantiles[0];
+        assert_eq!((median.first_bin, median.low, median.high), (1, None, Some(2.0)));
     }
 }

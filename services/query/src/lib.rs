@@ -27,6 +27,7 @@ mod nearest;
 mod page;
 mod people;
 mod plan;
+mod quantile;
 mod render;
 mod request;
 mod round;
@@ -39,7 +40,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Bin, Cell, Difference, Value};
+pub use answer::{Answer, Bin, Cell, Difference, Quantile, Value};
 pub use asked::{Asked, questions};
 pub use dimension::Dimension;
 pub use edition::{EDITION_LENGTH, EditionError};

@@ -123,7 +123,7 @@ Where exactly two groups of one dimension are told, as with `--where firmware=12
 less the first with a 95 % interval. It is made of what is told of the two, after threshold, covers and rounding.
 
 There is no metric of: a technology by itself (the model fixes it, and no row holds it); the policy under which a row was told;
-coverage of consent; quantiles.
+coverage of consent.
 ";
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Questions to small lakes: who counts, what is withheld, what is refused, what an answer shows.
 
 mod editions;
+mod quarters;
 mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -291,7 +292,9 @@ async fn a_bin_below_k_is_withheld_and_missing_from_the_sum() {
     fleet.prints(25, "2026-11-21", &[("print_time_completed_duration", 6)]);
     fleet.prints(8, "2026-11-21", &[("print_time_completed_duration", 9)]);
     let answer = fleet.ask("print_duration", "", "").await.unwrap();
-    let Value::Histogram { bins, withheld } = &answer.cells[0].value else { panic!("{answer:?}") };
+    let Value::Histogram { bins, withheld, .. } = &answer.cells[0].value else {
+        panic!("{answer:?}")
+    };
     let told: Vec<(u32, u64)> =
         bins.iter().filter_map(|bin| Some((bin.index, bin.rows?))).collect();
     assert_eq!(told, [(4, 40), (5, 30)]);
