@@ -22,6 +22,7 @@ mod estimate;
 mod files;
 mod fold;
 mod gate;
+mod margins;
 mod metric;
 mod nearest;
 mod page;
