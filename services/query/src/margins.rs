@@ -5,10 +5,32 @@
 
 use crate::dimension::Dimension;
 use crate::settle::Place;
-use crate::tally::{ALL, BITS, Spot, coordinate};
 
 /// Most coordinates of a spot.
 pub(crate) const COORDINATES: usize = 4;
+
+/// Bits of one coordinate of a [`Spot`].
+const BITS: u32 = 16;
+
+/// A coordinate of a margin, which takes all.
+const ALL: u64 = (1 << BITS) - 1;
+
+/// A group as one number: a value of each dimension and at last a bin, 16 bits each.
+pub(crate) type Spot = u64;
+
+/// The spot with these values; `None` where one is below -1 or too large.
+pub(crate) fn spot(values: impl Iterator<Item = i32>) -> Option<Spot> {
+    values.zip(0..).try_fold(0, |spot, (value, at)| {
+        let one = u64::try_from(value.checked_add(1)?).ok().filter(|one| *one < ALL)?;
+        Some(spot | one.checked_shl(BITS * at)?)
+    })
+}
+
+/// One value of a spot; `None` where all are taken.
+pub(crate) fn coordinate(spot: Spot, at: u32) -> Option<i32> {
+    let one = spot >> (BITS * at) & ALL;
+    i32::try_from(one).ok().filter(|_| one != ALL).map(|one| one - 1)
+}
 
 /// The dimension of each coordinate of a spot, as far as there is a coarser one.
 pub(crate) type Nests = [Option<Dimension>; COORDINATES];
@@ -104,7 +126,6 @@ fn coarser(coordinate: &Coordinate, from: usize, to: usize, value: i32) -> i32 {
 mod tests {
     use super::*;
     use crate::dimension::{FIRMWARES, NOT_SHARED};
-    use crate::tally::spot;
 
     /// The places that a group with these values is part of.
     fn places(nests: &Nests, values: &[i32]) -> Vec<Place> {

@@ -14,7 +14,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use hashbrown::{HashMap, HashTable};
 
 use crate::gate::{Squares, Stat, Weight};
-use crate::margins::{Margin, Nests, margins};
+use crate::margins::{Margin, Nests, Spot, margins};
 use crate::people::{ByPseudonym, Mixed, Number};
 use crate::settle::Groups;
 
@@ -23,29 +23,6 @@ pub(crate) const MICROS: i64 = 1_000_000;
 
 /// Parts of the tally, by principal; each has a lock of its own.
 const PARTS: u32 = 16;
-
-/// Bits of one coordinate of a [`Spot`].
-pub(crate) const BITS: u32 = 16;
-
-/// A coordinate of a margin, which takes all.
-pub(crate) const ALL: u64 = (1 << BITS) - 1;
-
-/// A group as one number: a value of each dimension and at last a bin, 16 bits each.
-pub(crate) type Spot = u64;
-
-/// The spot with these values; `None` where one is below -1 or too large.
-pub(crate) fn spot(values: impl Iterator<Item = i32>) -> Option<Spot> {
-    values.zip(0..).try_fold(0, |spot, (value, at)| {
-        let one = u64::try_from(value.checked_add(1)?).ok().filter(|one| *one < ALL)?;
-        Some(spot | one.checked_shl(BITS * at)?)
-    })
-}
-
-/// One value of a spot; `None` where all are taken.
-pub(crate) fn coordinate(spot: Spot, at: u32) -> Option<i32> {
-    let one = spot >> (BITS * at) & ALL;
-    i32::try_from(one).ok().filter(|_| one != ALL).map(|one| one - 1)
-}
 
 /// One row of an enrolled principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use axum::http::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http_body_util::BodyExt as _;
-use imprimatur_query::{EngineSettings, Threshold};
+use imprimatur_query::EngineSettings;
 use imprimatur_runtime::SystemClock;
 use proptest::prelude::*;
 use tower::ServiceExt as _;

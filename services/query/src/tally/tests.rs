@@ -6,6 +6,7 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
 use proptest::prelude::*;
 
 use super::*;
+use crate::margins::{coordinate, spot};
 use crate::settle::Place;
 
 /// Values of two dimensions: -1 is one, too.
