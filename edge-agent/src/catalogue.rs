@@ -1,9 +1,12 @@
 //! The catalogue: numbers that stand for public product names, so that no name travels.
 //!
 //! Numbers are never given twice and never change their meaning; a new entry takes a free number
-//! and raises [`VERSION`]. The last number of each list stands for everything that is not listed.
-//! A name that nobody said has no number: unknown is not `other`.
+//! and raises [`VERSION`]. The machine models are in the contract's crate, for those who read rows. The last number of
+//! each list stands for everything that is not listed. A name that nobody said has no number: unknown is not `other`.
 
+pub use imprimatur_proto::models::{
+    MODEL_OTHER, MODELS, Model, Technology, model, model_by_number,
+};
 use imprimatur_proto::telemetry::v1::MaterialFamily;
 
 /// Version of these lists; grows with each entry.
@@ -12,74 +15,8 @@ pub const VERSION: u32 = 1;
 /// Number of a slicer that is not listed.
 pub const SLICER_OTHER: u32 = 31;
 
-/// Number of a machine model that is not listed.
-pub const MODEL_OTHER: u32 = 255;
-
 /// Number of a firmware that is not listed.
 pub const FIRMWARE_OTHER: u32 = 63;
-
-/// How a machine makes parts; decides which alternative of a print report it tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Technology {
-    /// Extruded filament.
-    #[default]
-    Extrusion,
-    /// Light on resin or powder.
-    Light,
-}
-
-/// A machine model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Model {
-    /// Its number, 1 to 255.
-    pub number: u32,
-    /// Its catalogue name, as the owner writes it in the settings.
-    pub name: &'static str,
-    /// How it makes parts.
-    pub technology: Technology,
-}
-
-/// All machine models, by number.
-pub const MODELS: &[Model] = &[
-    extrusion(1, "prusa-mk3s"),
-    extrusion(2, "prusa-mk4"),
-    extrusion(3, "prusa-mini"),
-    extrusion(4, "prusa-xl"),
-    extrusion(5, "prusa-core-one"),
-    extrusion(6, "creality-ender-3"),
-    extrusion(7, "creality-ender-3-v2"),
-    extrusion(8, "creality-ender-3-v3"),
-    extrusion(9, "creality-ender-5"),
-    extrusion(10, "creality-cr-10"),
-    extrusion(11, "creality-k1"),
-    extrusion(12, "voron-0"),
-    extrusion(13, "voron-2.4"),
-    extrusion(14, "voron-trident"),
-    extrusion(15, "ultimaker-2"),
-    extrusion(16, "ultimaker-3"),
-    extrusion(17, "ultimaker-s3"),
-    extrusion(18, "ultimaker-s5"),
-    extrusion(19, "ultimaker-s7"),
-    extrusion(20, "bambu-a1"),
-    extrusion(21, "bambu-p1s"),
-    extrusion(22, "bambu-x1c"),
-    extrusion(23, "anycubic-kobra"),
-    extrusion(24, "elegoo-neptune-4"),
-    extrusion(25, "sovol-sv06"),
-    extrusion(26, "ratrig-v-core"),
-    extrusion(27, "other-extrusion"),
-    light(128, "prusa-sl1"),
-    light(129, "formlabs-form-2"),
-    light(130, "formlabs-form-3"),
-    light(131, "formlabs-form-4"),
-    light(132, "formlabs-fuse-1"),
-    light(133, "sls4all-inova"),
-    light(134, "elegoo-mars"),
-    light(135, "elegoo-saturn"),
-    light(136, "anycubic-photon"),
-    light(137, "other-light"),
-    extrusion(MODEL_OTHER, "other"),
-];
 
 /// What slicers call the models of the catalogue, in lower case, letters and digits only: `PrusaSlicer`
 /// and its family by `printer_model`, Cura by the machine's name.
@@ -150,11 +87,6 @@ const SLICERS: &[Slicer] = &[
     },
 ];
 
-/// Finds a machine model by its catalogue name.
-pub fn model(name: &str) -> Option<Model> {
-    MODELS.iter().find(|model| model.name == name).copied()
-}
-
 /// The number of the model that a file was sliced for, as the slicer names it; `None` for an empty
 /// name, and a model that is not listed is the other one of its `technology`.
 pub fn sliced_for(name: &str, technology: Technology) -> Option<u32> {
@@ -173,11 +105,6 @@ pub fn sliced_for(name: &str, technology: Technology) -> Option<u32> {
         .filter(|model| model.technology == technology)
         .or_else(|| model(other))
         .map(|model| model.number)
-}
-
-/// Finds a machine model by its number.
-pub fn model_by_number(number: u32) -> Option<Model> {
-    MODELS.iter().find(|model| model.number == number).copied()
 }
 
 /// The number of a firmware, 1 to 63, [`FIRMWARE_OTHER`] when name or version is not listed.
@@ -281,14 +208,6 @@ pub fn density(family: MaterialFamily) -> Option<f64> {
     }
 }
 
-const fn extrusion(number: u32, name: &'static str) -> Model {
-    Model { number, name, technology: Technology::Extrusion }
-}
-
-const fn light(number: u32, name: &'static str) -> Model {
-    Model { number, name, technology: Technology::Light }
-}
-
 /// Lower case, letters and digits only.
 fn plain(name: &str) -> String {
     name.chars()
@@ -316,14 +235,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    #[test]
-    fn numbers_and_names_of_models_are_given_once_and_fit() {
-        let numbers: BTreeSet<u32> = MODELS.iter().map(|model| model.number).collect();
-        let names: BTreeSet<&str> = MODELS.iter().map(|model| model.name).collect();
-        assert_eq!((numbers.len(), names.len()), (MODELS.len(), MODELS.len()));
-        assert!(numbers.iter().all(|number| (1..=255).contains(number)));
-    }
 
     #[test]
     fn numbers_of_slicers_and_firmware_are_given_once_and_fit() {

@@ -8,6 +8,7 @@ pub mod canonical;
 pub mod capacity;
 pub mod category;
 pub mod frame;
+pub mod models;
 pub mod quantise;
 pub mod record;
 pub mod rules;

@@ -13,6 +13,9 @@ fn main() {
 fn generate() -> Result<(), Box<dyn std::error::Error>> {
     let mut compiler = protox::Compiler::new([FOLDER])?;
     compiler.include_source_info(true).include_imports(true).open_file(FILE)?;
+    let folder = std::env::var("OUT_DIR")?;
+    let path = std::path::Path::new(&folder).join("query.bin");
+    std::fs::write(path, compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -19,6 +19,7 @@ mod gate;
 mod kill;
 mod laser;
 mod program;
+mod proof;
 mod releases;
 mod rig;
 mod road;

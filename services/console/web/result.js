@@ -147,11 +147,20 @@ function histogram(answer) {
     ...bins.map((bin, index) => [
       spaced(bin.meaning), ...answer.cells.map((cell) => cell.value.bins[index].rows).map((rows) => (rows === null ? withheld() : whole(rows))),
     ]),
+    ...answer.cells[0].value.quantiles.map(({ share }, at) => [
+      `${fine(share * 100, 0)} % of the rows told lie up to`, ...answer.cells.map(({ value }) => span(value.bins, value.quantiles[at])),
+    ]),
     ['Rows told', ...answer.cells.map((cell) => whole(cell.rows))],
     ['Principals', ...answer.cells.map((cell) => whole(cell.principals))],
   ];
   return h('div', {}, figure(figures, h('p', { class: 'hint' }, h('span', { class: 'hatch', 'aria-hidden': 'true' }), 'hatched: withheld')),
     table(`${answer.title}, ${answer.unit} in each bin`, columns, rows, { id: 'numbers' }));
+}
+
+/** The bin of a quantile, or the first and the last that could hold it. */
+function span(bins, { first_bin: first, last_bin: last }) {
+  const [from, to] = [first, last].map((index) => spaced(bins.find((bin) => bin.index === index).meaning));
+  return first === last ? from : `${from} .. ${to}`;
 }
 
 /** The lower end of a bin, which is what stands below a bar. */

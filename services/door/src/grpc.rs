@@ -1,11 +1,15 @@
 //! The same questions over gRPC: the same tokens, rates and codes, messages of `imprimatur.query.v1`.
+//!
+//! Health and reflection are there without a token, as `/healthz` and `/openapi.json` are: they tell nothing of anybody.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use axum::Router;
-use imprimatur_query::{Answer, Bin, Cell, Difference, Metric, Value};
+use imprimatur_query::{Answer, Bin, Cell, Difference, Metric, Quantile, Value};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 
 use self::v1::cell::Value as Told;
@@ -42,11 +46,37 @@ struct Door {
     shared: Shared,
 }
 
-/// The routes of the service.
-pub(crate) fn router(shared: Shared) -> Router {
+/// Descriptors of the service's contract, for reflection.
+const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/query.bin"));
+
+/// The routes of the service, its health and its contract.
+///
+/// # Errors
+/// When the descriptors that were built in cannot be read.
+pub(crate) async fn router(shared: Shared) -> Result<Router, tonic_reflection::server::Error> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1()?;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<QueryServiceServer<Door>>().await;
+    let guard = Arc::clone(&shared.guard);
+    let open = move |request: Request<()>| {
+        let none = std::iter::empty();
+        guard.admit(none, peer(&request), Access::Open).map_err(Status::from)?;
+        Ok(request)
+    };
     let service =
         QueryServiceServer::new(Door { shared }).max_decoding_message_size(READ_BYTES_MAX);
-    Routes::new(service).into_axum_router()
+    let health = health.max_decoding_message_size(READ_BYTES_MAX);
+    let routes = Routes::new(service)
+        .add_service(InterceptedService::new(health, open.clone()))
+        .add_service(InterceptedService::new(reflection, open));
+    Ok(routes.into_axum_router())
+}
+
+fn peer<T>(request: &Request<T>) -> IpAddr {
+    let peer = request.extensions().get::<Peer>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0)
 }
 
 impl Door {
@@ -62,8 +92,7 @@ impl Door {
         F: Future<Output = Result<A, Problem>>,
     {
         let started = self.shared.clock.steady();
-        let peer = request.extensions().get::<Peer>();
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+        let peer = peer(&request);
         let headers = request.metadata().get_all("authorization");
         let headers = headers.iter().map(AsciiMetadataValue::as_bytes);
         let (role, result) = match self.shared.guard.admit(headers, peer, access) {
@@ -163,13 +192,18 @@ fn value(value: Value) -> Told {
         Value::Count { count } => Told::Count(count),
         Value::Mean { mean, low, high, total } => Told::Mean(v1::Mean { mean, low, high, total }),
         Value::Rate { rate, low, high } => Told::Rate(v1::Rate { rate, low, high }),
-        Value::Histogram { bins, withheld } => {
+        Value::Histogram { bins, withheld, quantiles } => {
             let bin = |one: Bin| {
                 let Bin { index, meaning, low, high, rows } = one;
                 v1::Bin { index, meaning, low, high, rows }
             };
+            let quantile = |one: Quantile| {
+                let Quantile { share, first_bin, last_bin, low, high } = one;
+                v1::Quantile { share, first_bin, last_bin, low, high }
+            };
             let bins = bins.into_iter().map(bin).collect();
-            Told::Histogram(v1::Histogram { bins, withheld: count(withheld) })
+            let quantiles = quantiles.into_iter().map(quantile).collect();
+            Told::Histogram(v1::Histogram { bins, withheld: count(withheld), quantiles })
         }
     }
 }
@@ -189,9 +223,14 @@ mod tests {
             Bin { index, meaning, low: None, high: Some(2.0), rows }
         };
         let bins = vec![bin(1, Some(40)), bin(2, None)];
-        let Told::Histogram(told) = value(Value::Histogram { bins, withheld: 1 }) else { panic!() };
+        let quantiles =
+            vec![Quantile { share: 0.5, first_bin: 1, last_bin: 1, low: None, high: Some(2.0) }];
+        let told = value(Value::Histogram { bins, withheld: 1, quantiles });
+        let Told::Histogram(told) = told else { panic!() };
         let rows: Vec<Option<u64>> = told.bins.iter().map(|bin| bin.rows).collect();
         assert_eq!((rows, told.withheld), (vec![Some(40), None], 1));
         assert_eq!((told.bins[0].low, told.bins[0].high), (None, Some(2.0)));
+        let median = told.quantiles[0];
+        assert_eq!((median.first_bin, median.low, median.high), (1, None, Some(2.0)));
     }
 }

@@ -110,6 +110,9 @@ pub enum DoorError {
     /// The description that was built in is no JSON. Report it.
     #[error("the description of the routes cannot be read")]
     Description(#[source] serde_json::Error),
+    /// The gRPC contract that was built in cannot be read. Report it.
+    #[error("the contract cannot be served by reflection")]
+    Reflection(#[source] tonic_reflection::server::Error),
     /// The address is taken, or is none of this host. Choose another.
     #[error("cannot listen on {address}")]
     Listen {
@@ -185,7 +188,7 @@ pub async fn start(
     if let Some(wanted) = settings.grpc {
         let (listener, address) = bound(wanted).await?;
         grpc = Some(address);
-        let router = grpc::router(shared.clone());
+        let router = grpc::router(shared.clone()).await.map_err(DoorError::Reflection)?;
         serving.push((listener, router, Protocol::Http2));
     }
     serving.push((listener, routes::router(shared), Protocol::Http1));

@@ -1,5 +1,6 @@
 //! Real requests to a real door over a real small lake.
 
+mod grafana;
 mod grpc;
 mod log;
 mod refusals;

@@ -100,7 +100,24 @@ pub enum Value {
         /// Bins that are not told: few principals, perhaps none, are in them, or they would give
         /// back one of which that is so.
         withheld: usize,
+        /// Where the quarters of the told rows lie; empty where the bins are classes, which have no order.
+        quantiles: Vec<Quantile>,
     },
+}
+
+/// The bins in which a quantile of the told rows lies, whatever their exact numbers are.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Quantile {
+    /// The share of the told rows that lies in it or before it, 0 to 1.
+    pub share: f64,
+    /// Index of the first bin that could hold it.
+    pub first_bin: u32,
+    /// Index of the last bin that could hold it.
+    pub last_bin: u32,
+    /// Lower edge of the first bin, in the field's unit; `None` for an open end.
+    pub low: Option<f64>,
+    /// Upper edge of the last bin, in the field's unit; `None` for an open end.
+    pub high: Option<f64>,
 }
 
 /// One bin or class of a histogram.

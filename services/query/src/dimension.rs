@@ -5,7 +5,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use imprimatur_proto::models::{self, Technology};
 use imprimatur_proto::record::RecordKind;
 use imprimatur_proto::rules::Unit;
 use imprimatur_proto::{Category, FieldId, contract};
@@ -23,6 +25,15 @@ pub(crate) const NOT_SHARED: i32 = -1;
 /// How [`NOT_SHARED`] is written.
 pub(crate) const NOT_SHARED_LABEL: &str = "not_shared";
 
+/// The value of [`Dimension::Technology`] of each model, by its number.
+static TECHNOLOGIES: LazyLock<[i32; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|number| {
+        let technology = u32::try_from(number).ok().and_then(models::technology);
+        let place = Technology::ALL.iter().position(|one| Some(*one) == technology);
+        place.and_then(|place| i32::try_from(place).ok()).map_or(0, |place| place + 1)
+    })
+});
+
 /// Shorter names of columns, for people.
 const SHORT: [(&str, &str); 2] =
     [("outcome", "status_outcome"), ("layer_height", "settings_layer_height")];
@@ -38,10 +49,13 @@ pub enum Dimension {
     /// A column of the day's row; `not_shared` without its section. A print has the value of the
     /// same printer and day, `unknown` where no day tells it.
     Day(FieldId),
+    /// How the model makes parts, of the same printer and day; `unknown` without a day's row and of a model that is
+    /// not listed.
+    Technology,
     /// Catalogue number of the model, of the same printer and day; `unknown` without a day's row.
     Model,
     /// Firmware within its model, `MODEL.FIRMWARE` in catalogue numbers; `unknown` without a day's
-    /// row and on a day on which it changed.
+    /// row, `MODEL.unknown` on a day on which it changed.
     Firmware,
     /// UTC week, named by its Monday.
     Week,
@@ -55,7 +69,8 @@ impl Dimension {
         let print = contract().columns(RecordKind::Print).into_iter().map(Self::Print);
         let is_own = |field: &FieldId| !MACHINE.contains(&contract().rule(*field).column.as_str());
         let day = contract().columns(RecordKind::Day).into_iter().filter(is_own).map(Self::Day);
-        print.chain(day).chain([Self::Model, Self::Firmware, Self::Week, Self::Date]).collect()
+        let computed = [Self::Technology, Self::Model, Self::Firmware, Self::Week, Self::Date];
+        print.chain(day).chain(computed).collect()
     }
 
     /// The name in commands, settings and answers: that of the column, or a shorter one.
@@ -65,6 +80,7 @@ impl Dimension {
                 let column = contract().rule(field).column.as_str();
                 SHORT.iter().find(|(_, long)| *long == column).map_or(column, |(short, _)| short)
             }
+            Self::Technology => "technology",
             Self::Model => "model",
             Self::Firmware => "firmware",
             Self::Week => "week",
@@ -81,7 +97,7 @@ impl Dimension {
     pub fn category(self) -> Option<Category> {
         match self {
             Self::Print(field) | Self::Day(field) => contract().rule(field).category,
-            Self::Model | Self::Firmware => Some(Category::Machine),
+            Self::Technology | Self::Model | Self::Firmware => Some(Category::Machine),
             Self::Week | Self::Date => None,
         }
     }
@@ -94,6 +110,7 @@ impl Dimension {
                 let of = if matches!(self, Self::Print(_)) { "print" } else { "day" };
                 format!("`{}` of the {of}: {}", rule.column, rule.necessity)
             }
+            Self::Technology => "how the printer's model makes parts".to_owned(),
             Self::Model => "catalogue number of the printer's model".to_owned(),
             Self::Firmware => "firmware within its model, MODEL.FIRMWARE".to_owned(),
             Self::Week => "UTC week, named by its Monday".to_owned(),
@@ -103,14 +120,47 @@ impl Dimension {
 
     /// All that a filter takes, in the contract's order; `None` where there are too many to name.
     pub fn values(self) -> Option<Vec<String>> {
-        let domain = contract().rule(self.field()?).domain();
+        let domain = match self {
+            Self::Technology => u32::try_from(Technology::ALL.len()).ok()? + 1,
+            _ => contract().rule(self.field()?).domain(),
+        };
         let indices = (0..domain).filter_map(|index| i32::try_from(index).ok());
         Some(indices.chain([NOT_SHARED]).map(|index| self.label(index)).collect())
     }
 
+    /// The dimension of which each of its values has one value: a date has one week. What is grouped by the finer one is
+    /// looked at with the totals of this one, which may be asked for by themselves.
+    pub(crate) fn coarser(self) -> Option<Self> {
+        match self {
+            Self::Model => Some(Self::Technology),
+            Self::Firmware => Some(Self::Model),
+            Self::Date => Some(Self::Week),
+            Self::Print(_) | Self::Day(_) | Self::Technology | Self::Week => None,
+        }
+    }
+
+    /// The value of [`Self::coarser`] that a value of this one has; it is not shared where this is not.
+    pub(crate) fn to_coarser(self, value: i32) -> i32 {
+        match self {
+            _ if value < 0 => value,
+            Self::Firmware => value / FIRMWARES,
+            Self::Model => {
+                let technology = usize::try_from(value).ok().and_then(|one| TECHNOLOGIES.get(one));
+                technology.copied().unwrap_or(0)
+            }
+            Self::Date => (value + 3) / 7,
+            Self::Print(_) | Self::Day(_) | Self::Technology | Self::Week => value,
+        }
+    }
+
+    /// The value of what its column holds: of a technology that is the model.
+    pub(crate) fn told(self, value: i32) -> i32 {
+        if self == Self::Technology { Self::Model.to_coarser(value) } else { value }
+    }
+
     /// Whether the day's row tells it, which prints have to be joined to.
     pub(crate) fn is_of_day(self) -> bool {
-        matches!(self, Self::Day(_) | Self::Model | Self::Firmware)
+        matches!(self, Self::Day(_) | Self::Technology | Self::Model | Self::Firmware)
     }
 
     /// The column of the contract that it is; `None` where it is computed.
@@ -122,7 +172,7 @@ impl Dimension {
     pub(crate) fn field(self) -> Option<FieldId> {
         match self {
             Self::Print(field) | Self::Day(field) => Some(field),
-            Self::Model | Self::Firmware | Self::Week | Self::Date => None,
+            Self::Technology | Self::Model | Self::Firmware | Self::Week | Self::Date => None,
         }
     }
 
@@ -142,8 +192,14 @@ impl Dimension {
                 }
                 contract().meaning(field, index)
             }
+            Self::Technology => {
+                let at = value.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+                let known = at.and_then(|at| Technology::ALL.get(at));
+                known.map_or_else(unknown, |technology| technology.name().to_owned())
+            }
             Self::Model | Self::Firmware if value == 0 => unknown(),
             Self::Model => value.to_string(),
+            Self::Firmware if value % FIRMWARES == 0 => format!("{}.unknown", value / FIRMWARES),
             Self::Firmware => format!("{}.{}", value / FIRMWARES, value % FIRMWARES),
             Self::Week => day(value.saturating_mul(7).saturating_sub(3)),
             Self::Date => day(value),
@@ -164,7 +220,7 @@ impl Dimension {
             |text: &str, below: i32| text.parse().ok().filter(|number| (1..below).contains(number));
         match self {
             _ if text == NOT_SHARED_LABEL => Ok(NOT_SHARED),
-            Self::Print(_) | Self::Day(_) => {
+            Self::Print(_) | Self::Day(_) | Self::Technology => {
                 let all = self.values().unwrap_or_default();
                 let found = all.iter().position(|label| label == text);
                 let found = found.and_then(|index| i32::try_from(index).ok());
@@ -176,7 +232,9 @@ impl Dimension {
             Self::Firmware => {
                 let both = text.split_once('.');
                 let both = both.and_then(|(model, firmware)| {
-                    Some(number(model, 256)? * FIRMWARES + number(firmware, FIRMWARES)?)
+                    let known = || number(firmware, FIRMWARES);
+                    let firmware = if firmware == "unknown" { Some(0) } else { known() };
+                    Some(number(model, 256)? * FIRMWARES + firmware?)
                 });
                 both.ok_or_else(|| {
                     refused("MODEL.FIRMWARE, for example 12.3, or unknown".to_owned())
@@ -244,6 +302,9 @@ mod tests {
         same(of("layer_height"), "very_coarse");
         same(Dimension::Model, "255");
         same(Dimension::Firmware, "255.63");
+        same(Dimension::Firmware, "255.unknown");
+        same(Dimension::Technology, "light");
+        same(Dimension::Technology, "not_shared");
         same(Dimension::Firmware, "unknown");
         same(Dimension::Date, "2026-11-21");
         same(Dimension::Week, "2026-11-16");
@@ -257,7 +318,7 @@ mod tests {
         let all = Dimension::all();
         let columns: usize =
             RecordKind::ALL.map(|kind| contract().columns(kind).len()).iter().sum();
-        assert_eq!(all.len(), columns - MACHINE.len() + 4);
+        assert_eq!(all.len(), columns - MACHINE.len() + 5);
         for dimension in all {
             assert_eq!(of(dimension.name()), dimension);
             assert!(!dimension.name().contains([',', '=']));
@@ -267,12 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn technologies_are_those_of_the_contract() {
+        let all = Dimension::Technology.values().unwrap();
+        assert_eq!(all, ["unknown", "extrusion", "light", "not_shared"]);
+    }
+
+    #[test]
     fn a_wrong_value_is_told_what_is_right() {
         let error = of("outcome").value("boom").unwrap_err().to_string();
         assert!(error.contains("one of unknown, done, stopped_by_user"), "{error}");
         for (dimension, text) in [
             (Dimension::Model, "256"),
             (Dimension::Model, "X1"),
+            (Dimension::Technology, "powder"),
             (Dimension::Firmware, "3"),
             (Dimension::Firmware, "3.64"),
             (Dimension::Date, "yesterday"),

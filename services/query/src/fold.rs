@@ -10,10 +10,11 @@ use std::sync::Arc;
 use crate::columns::Columns;
 use crate::days::{Days, other_columns};
 use crate::dimension::{Dimension, NOT_SHARED};
+use crate::margins::{Nests, spot};
 use crate::metric::{Counted as Of, Measure, Metric};
 use crate::people::{Crowd, Enrolled, LeftOut, Mixed};
 use crate::request::Question;
-use crate::tally::{Buckets, Counted, MICROS, Shape, spot};
+use crate::tally::{Buckets, Counted, MICROS, Shape};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 use hashbrown::HashSet;
@@ -40,8 +41,8 @@ pub(crate) struct Fold {
     left_out: LeftOut,
     /// Those who withdrew what the joined dimensions use.
     left_out_of_days: LeftOut,
-    /// Of each dimension of the question.
-    sources: Vec<Source>,
+    /// Of each of the question's finest dimensions.
+    sources: Vec<(Dimension, Source)>,
     /// What an index adds to the sum, in [`MICROS`].
     values: Vec<i64>,
     is_histogram: bool,
@@ -49,14 +50,12 @@ pub(crate) struct Fold {
 
 /// The dimensions of a question that rows of its table have themselves.
 pub(crate) fn own(question: &Question) -> Vec<Dimension> {
-    let dimensions = question.dimensions.iter().copied();
-    dimensions.filter(|one| !is_joined(question, *one)).collect()
+    question.finest().filter(|one| !is_joined(question, *one)).collect()
 }
 
 /// The dimensions of a question that prints get from the day's row.
 pub(crate) fn joined(question: &Question) -> Vec<Dimension> {
-    let dimensions = question.dimensions.iter().copied();
-    dimensions.filter(|one| is_joined(question, *one)).collect()
+    question.finest().filter(|one| is_joined(question, *one)).collect()
 }
 
 fn is_joined(question: &Question, dimension: Dimension) -> bool {
@@ -67,8 +66,13 @@ fn is_joined(question: &Question, dimension: Dimension) -> bool {
 pub(crate) fn shape(question: &Question) -> Shape {
     let metric = &question.metric;
     let is_histogram = metric.measure == Measure::Histogram;
+    let mut nests = Nests::default();
+    for (nest, dimension) in nests.iter_mut().zip(question.finest()) {
+        *nest = dimension.coarser().and(Some(dimension));
+    }
     Shape {
-        width: question.dimensions.len() + usize::from(is_histogram),
+        width: question.finest().count() + usize::from(is_histogram),
+        nests,
         bound: metric.rows_per_principal_and_epoch.get(),
         printers: metric.measure == Measure::Count { of: Of::Printers },
     }
@@ -99,7 +103,7 @@ impl Fold {
             enrolled,
             left_out: LeftOut::of(catalogue, |category| metric.categories.contains(&category)),
             left_out_of_days: LeftOut::of(catalogue, of_days),
-            sources: question.dimensions.iter().map(source).collect(),
+            sources: question.finest().map(|one| (one, source(&one))).collect(),
             values: values(metric),
             is_histogram: metric.measure == Measure::Histogram,
         }
@@ -156,16 +160,18 @@ impl Fold {
         if self.left_out.has(subject, commit) {
             return Some(None);
         }
-        let day = if self.sources.iter().any(|source| matches!(source, Source::Joined(_))) {
+        let day = if self.sources.iter().any(|(_, source)| matches!(source, Source::Joined(_))) {
             days.of(subject, columns.date(row)?)
         } else {
             Default::default()
         };
         let value = columns.value(row)?;
-        let coordinate = |source: &Source| match source {
-            Source::Joined(place) => day.get(*place).copied().unwrap_or(0),
+        let coordinate = |(dimension, source): &(Dimension, Source)| match source {
+            Source::Joined(place) => dimension.told(day.get(*place).copied().unwrap_or(0)),
             Source::Own(_, left_out) if left_out.has(subject, commit) => NOT_SHARED,
-            Source::Own(place, _) => columns.own(*place, row).unwrap_or(NOT_SHARED),
+            Source::Own(place, _) => {
+                columns.own(*place, row).map_or(NOT_SHARED, |value| dimension.told(value))
+            }
         };
         let bin = self.is_histogram.then_some(value);
         let added = usize::try_from(value).ok().and_then(|index| self.values.get(index));

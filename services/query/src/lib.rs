@@ -22,11 +22,13 @@ mod estimate;
 mod files;
 mod fold;
 mod gate;
+mod margins;
 mod metric;
 mod nearest;
 mod page;
 mod people;
 mod plan;
+mod quantile;
 mod released;
 mod render;
 mod request;
@@ -40,7 +42,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Bin, Cell, Difference, Value};
+pub use answer::{Answer, Bin, Cell, Difference, Quantile, Value};
 pub use asked::{Asked, questions};
 pub use dimension::Dimension;
 pub use edition::{EDITION_LENGTH, EditionError};

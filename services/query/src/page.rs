@@ -122,8 +122,7 @@ const COMPARE: &str = "
 Where exactly two groups of one dimension are told, as with `--where firmware=12.3,firmware=12.4`, the answer holds the second
 less the first with a 95 % interval. It is made of what is told of the two, after threshold, covers and rounding.
 
-There is no metric of: a technology by itself (the model fixes it, and no row holds it); the policy under which a row was told;
-coverage of consent; quantiles.
+There is no metric of: the policy under which a row was told; coverage of consent.
 ";
 
 #[cfg(test)]

@@ -94,31 +94,32 @@ fn date() -> Expr {
     cast(col("date"), DataType::Int32).alias("date")
 }
 
-/// A dimension's value of a row of its own table; null where a section of the contract is absent.
+/// A dimension's value of a row of its own table, of a technology the model; null where a section of the contract is
+/// absent.
 fn own_value(dimension: Dimension) -> Result<Expr> {
     let days = || cast(col("date"), DataType::Int32);
     match (dimension, dimension.column()) {
         (_, Some(column)) => Ok(cast(col(column), DataType::Int32)),
-        (Dimension::Model, _) => model(),
+        (Dimension::Technology | Dimension::Model, _) => Ok(model()),
         (Dimension::Firmware, _) => firmware(),
         (Dimension::Week, _) => Ok((days() + lit(3_i32)) / lit(7_i32)),
         _ => Ok(days()),
     }
 }
 
-/// Model of a day's row; 0 where unknown.
-fn model() -> Result<Expr> {
-    let model = col("machine_model");
-    when(model.clone().is_null(), lit(0_i32)).otherwise(cast(model, DataType::Int32))
+/// Model of a day's row; 0 where unknown, null without the section.
+fn model() -> Expr {
+    cast(col("machine_model"), DataType::Int32)
 }
 
-/// Model and firmware of a day's row as one number; 0 where either is unknown or it changed.
+/// Model and firmware of a day's row as one number; of a firmware that is unknown or changed that day the model's
+/// alone, so that each firmware has one model.
 fn firmware() -> Result<Expr> {
-    let (model, firmware) = (col("machine_model"), col("machine_firmware"));
-    let known = model.clone().gt(lit(0_u8)).and(firmware.clone().gt(lit(0_u8)));
+    let firmware = col("machine_firmware");
+    let known = model().gt(lit(0_i32)).and(firmware.clone().gt(lit(0_u8)));
     let known = known.and(col("machine_firmware_change").eq(lit(0_u8)));
-    let both = cast(model, DataType::Int32) * lit(FIRMWARES) + cast(firmware, DataType::Int32);
-    when(known, both).otherwise(lit(0_i32))
+    let of_model = model() * lit(FIRMWARES);
+    when(known, of_model.clone() + cast(firmware, DataType::Int32)).otherwise(of_model)
 }
 
 /// Which values a measure looks at; `None` for all.

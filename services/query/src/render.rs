@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::answer::{Answer, Bin, Cell, Difference, Value};
+use crate::answer::{Answer, Bin, Cell, Difference, Quantile, Value};
 
 /// Eight heights of a sparkline.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -37,9 +37,12 @@ impl fmt::Display for Answer {
             table.push([self.start(cell), vec![summary(&cell.value)]].concat());
         }
         write_table(f, &table, self.by.len())?;
-        if let [Cell { value: Value::Histogram { bins, .. }, .. }] = self.cells.as_slice() {
+        if let [Cell { value: Value::Histogram { bins, quantiles, withheld }, .. }] =
+            self.cells.as_slice()
+        {
             writeln!(f)?;
             write_bins(f, bins)?;
+            write_quantiles(f, bins, quantiles, *withheld)?;
         }
         if let Some(difference) = &self.difference {
             let is_rate = self.cells.iter().all(|cell| matches!(cell.value, Value::Rate { .. }));
@@ -103,6 +106,30 @@ fn write_bins(f: &mut fmt::Formatter<'_>, bins: &[Bin]) -> fmt::Result {
         writeln!(f, "  {} bins, {from} .. {to}: withheld", run.len())?;
     }
     Ok(())
+}
+
+/// One line for the quarters: of each the bin in which it is, or the first and the last that could hold it.
+fn write_quantiles(
+    f: &mut fmt::Formatter<'_>,
+    bins: &[Bin],
+    quantiles: &[Quantile],
+    withheld: usize,
+) -> fmt::Result {
+    if quantiles.is_empty() {
+        return Ok(());
+    }
+    let meaning = |index: u32| {
+        let found = bins.iter().find(|bin| bin.index == index);
+        found.map(|bin| bin.meaning.as_str()).unwrap_or_default()
+    };
+    let text = |one: &Quantile| {
+        let (first, last) = (meaning(one.first_bin), meaning(one.last_bin));
+        let bins = if first == last { first.to_owned() } else { format!("{first} .. {last}") };
+        format!("{:.0} % in {bins}", one.share * 100.0)
+    };
+    let of = if withheld == 0 { "all rows" } else { "the rows told" };
+    let texts: Vec<String> = quantiles.iter().map(text).collect();
+    writeln!(f, "\n  Of {of}: {}", texts.join("; "))
 }
 
 /// Columns of equal width: names to the left, the two numbers after them to the right.

@@ -4,13 +4,14 @@
 //! A filter selects groups of a table, never rows: what it names is grouped by, and the answer tells
 //! the groups with the named values. So two filters are two parts of one table, in which nothing that
 //! is withheld can be computed from what is told, and their difference tells nothing more. For the same
-//! reason a first day is the first of a month: each month of a group passes the gate by itself.
+//! reason a first day is the first of a month: each month of a group passes the gate by itself. And a table by
+//! dates, firmwares or models has the totals of weeks, models and technologies, which may be asked for by themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use imprimatur_runtime::UtcDate;
 
-use crate::dimension::{Dimension, FIRMWARES, names};
+use crate::dimension::{Dimension, names};
 use crate::error::QueryError;
 use crate::metric::Metric;
 use crate::nearest;
@@ -39,7 +40,7 @@ pub(crate) struct Question {
     pub(crate) metric: Metric,
     /// Dimensions of the groups, in the order of the answer's columns.
     pub(crate) by: Vec<Dimension>,
-    /// Dimensions of the table, `by` and those of filters, in one order however they were asked for.
+    /// Dimensions of the table: `by`, those of filters, and the coarser of each; in one order however they were asked for.
     pub(crate) dimensions: Vec<Dimension>,
     /// Of some dimensions the values that are asked for.
     picks: BTreeMap<Dimension, BTreeSet<i32>>,
@@ -112,19 +113,17 @@ impl Request {
             let value = allow(*dimension)?.value(text)?;
             picks.entry(*dimension).or_default().insert(value);
         }
-        let has_firmware =
-            by.contains(&Dimension::Firmware) || picks.contains_key(&Dimension::Firmware);
-        let mut dimensions: BTreeSet<Dimension> = by.iter().copied().collect();
+        let mut dimensions = by.iter().copied().collect();
+        with_coarser(&mut dimensions);
         for (&dimension, values) in &picks {
-            // A firmware is one of a model.
-            if dimension == Dimension::Model && has_firmware {
-                continue;
-            }
             if dimensions.insert(dimension) && values.len() > 1 {
                 return Err(QueryError::SeveralValues { dimension });
             }
         }
-        if dimensions.len() > DIMENSIONS_MOST {
+        with_coarser(&mut dimensions);
+        let implied: BTreeSet<Dimension> =
+            dimensions.iter().filter_map(|dimension| dimension.coarser()).collect();
+        if dimensions.difference(&implied).count() > DIMENSIONS_MOST {
             return Err(QueryError::TooFine);
         }
         if let Some(since) = self.since.filter(|since| !is_first_of_month(*since)) {
@@ -139,6 +138,14 @@ impl Request {
             since: self.since,
             until: None,
         })
+    }
+}
+
+/// Adds to dimensions those that follow from them: a firmware is one of a model, which has a technology.
+fn with_coarser(dimensions: &mut BTreeSet<Dimension>) {
+    let all: Vec<Dimension> = dimensions.iter().copied().collect();
+    for dimension in all {
+        dimensions.extend(std::iter::successors(dimension.coarser(), |one| one.coarser()));
     }
 }
 
@@ -172,14 +179,14 @@ pub(crate) fn command(
 impl Question {
     /// A dimension's value of a group of the table; `None` of a margin.
     pub(crate) fn value(&self, place: &Place, dimension: Dimension) -> Option<i32> {
-        let value = |dimension| {
-            let at = self.dimensions.iter().position(|one| *one == dimension)?;
-            place.get(at).copied().flatten()
-        };
-        match value(dimension) {
-            None if dimension == Dimension::Model => Some(value(Dimension::Firmware)? / FIRMWARES),
-            value => value,
-        }
+        let at = self.dimensions.iter().position(|one| *one == dimension)?;
+        place.get(at).copied().flatten()
+    }
+
+    /// The dimensions of which the others of the table follow, in its order.
+    pub(crate) fn finest(&self) -> impl Iterator<Item = Dimension> {
+        let implied = |one: &Dimension| self.dimensions.iter().any(|of| of.coarser() == Some(*one));
+        self.dimensions.iter().copied().filter(move |one| !implied(one))
     }
 
     /// Whether a group of the table is asked for.

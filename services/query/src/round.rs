@@ -5,6 +5,8 @@
 //! principals' mean share of it; a mean or share has steps of at most half its interval. Rounding
 //! hides nobody from who controls all the others: the threshold and the operator's tokens do.
 
+use std::num::NonZeroU32;
+
 use crate::estimate::Estimate;
 
 /// How many principals' mean share of a count makes a step. Eurostat rounds such tables to 5 or 10.
@@ -26,13 +28,33 @@ pub(crate) struct Rounded {
 /// The step is the smallest of 5, 10, 20, 50, 100, 200, .. that is not below the mean share of
 /// [`STEP_PRINCIPALS`] principals.
 pub(crate) fn count(exact: u64, principals: u64) -> u64 {
+    let step = step(exact, principals);
+    exact.saturating_add(step / 2) / step * step
+}
+
+/// The fewest and the most rows that a told count stands for, in a group of at least `k` principals.
+///
+/// Of how many principals it is, and so its step, is not told. It is taken to be the widest that fits: it divides what is
+/// told, and `k` principals with that many rows have it.
+pub(crate) fn could_be(told: u64, k: NonZeroU32) -> (u64, u64) {
+    let most = |step: u64| told.saturating_add(step.div_ceil(2)).saturating_sub(1);
+    let fits =
+        |one: &u64| told.is_multiple_of(*one) && *one <= step(most(*one), u64::from(k.get()));
+    let step = steps().take_while(|one| *one <= told).filter(fits).last().unwrap_or(1);
+    (told.saturating_sub(step / 2), most(step))
+}
+
+/// The step of a count that this many principals add to.
+fn step(exact: u64, principals: u64) -> u64 {
     let share = exact.saturating_mul(STEP_PRINCIPALS).div_ceil(principals.max(1));
-    let mut steps = (0..18_u32).flat_map(|power| {
+    steps().find(|step| *step >= share).unwrap_or(u64::MAX)
+}
+
+fn steps() -> impl Iterator<Item = u64> {
+    (0..18_u32).flat_map(|power| {
         let ten = 10_u64.pow(power);
         [ten.saturating_mul(5), ten.saturating_mul(10), ten.saturating_mul(20)]
-    });
-    let step = steps.find(|step| *step >= share).unwrap_or(u64::MAX);
-    exact.saturating_add(step / 2) / step * step
+    })
 }
 
 /// A mean or share to the largest of .., 1, 2, 5, 10, .. that is not above half its interval.
@@ -133,6 +155,16 @@ mod tests {
             let told = count(rows, principals);
             let share = rows.div_ceil(principals) * STEP_PRINCIPALS;
             prop_assert!(told > 0 && told.abs_diff(rows) <= share * 5 / 4 + 3, "{told}");
+        }
+
+        #[test]
+        fn a_told_count_stands_for_the_exact_one(
+            principals in 20_u64..5_000, each in 1_u64..300, more in 0_u64..5_000,
+        ) {
+            let rows = principals * each + more;
+            let (fewest, most) = could_be(count(rows, principals), NonZeroU32::new(20).unwrap());
+            prop_assert!((fewest..=most).contains(&rows), "{rows} in {fewest} to {most}");
+            prop_assert!(most - fewest <= rows.max(40), "{fewest} to {most}");
         }
 
         #[test]

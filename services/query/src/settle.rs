@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use imprimatur_lake::Catalogue;
 use imprimatur_proto::contract;
+use imprimatur_proto::rules::Unit;
 
-use crate::answer::{Answer, Bin, Cell, Value};
+use crate::answer::{Answer, Bin, Cell, Quantile, Value};
 use crate::difference;
 use crate::dimension::Dimension;
 use crate::error::QueryError;
 use crate::estimate::{self, Estimate, Sums};
 use crate::gate::{self, By, Guard, Rule, Stat, Threshold};
 use crate::metric::{Counted, Measure, Metric};
+use crate::quantile;
 use crate::request::Question;
 use crate::round::{self, Rounded, STEP_PRINCIPALS};
 use crate::suppress;
@@ -134,7 +136,8 @@ fn cell(question: &Question, rule: Rule, table: Table<'_>, place: &Place) -> Opt
             if withheld == bins.len() {
                 return None;
             }
-            Value::Histogram { bins, withheld }
+            let quantiles = quantiles(question, rule, &bins);
+            Value::Histogram { bins, withheld, quantiles }
         }
     };
     let label = |dimension: &Dimension| {
@@ -185,4 +188,15 @@ fn bins(question: &Question, rule: Rule, (found, told): Table<'_>, cell: &Place)
         }
     };
     (1..contract().rule(field).domain()).map(bin).collect()
+}
+
+/// Of ordered bins the quarters of what is told; of classes none.
+fn quantiles(question: &Question, rule: Rule, bins: &[Bin]) -> Vec<Quantile> {
+    match contract().rule(question.metric.field_id).unit {
+        None | Some(Unit::Catalogue) => Vec::new(),
+        Some(_) if rule.guard.k.protects() => {
+            quantile::of(bins, |told| round::could_be(told, rule.guard.k.get()))
+        }
+        Some(_) => quantile::of(bins, |told| (told, told)),
+    }
 }

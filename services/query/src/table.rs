@@ -1,7 +1,8 @@
 //! An answer as a table for other programs: CSV, an Arrow stream, Parquet, all from one schema.
 //!
 //! One line a group, of a histogram one a bin. Dimensions are texts; `principals` and `rows` are counts; the rest depends
-//! on the measure: `count`; `mean`, `low`, `high`, `total`; `rate`, `low`, `high`; `bin`, `low`, `high`, `bin_rows`. What is
+//! on the measure: `count`; `mean`, `low`, `high`, `total`; `rate`, `low`, `high`; `bin`, `low`, `high`, `bin_rows`, and of ordered
+//! bins the edges of their quantiles on each line of a group (`p25_low`, `p25_high` to `p90_high`). What is
 //! not told is null, in CSV empty. What the answer says of itself is in the schema's metadata, which CSV has not.
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
 
-use crate::answer::{Answer, Bin, Cell, Value};
+use crate::answer::{Answer, Bin, Cell, Quantile, Value};
 use crate::error::QueryError;
 
 /// One line of the table.
@@ -150,14 +151,16 @@ fn own_columns(of: Option<&Value>, lines: &[Line<'_>]) -> Vec<Column> {
             Value::Count { count } => Some(count),
             _ => None,
         })],
-        Some(Value::Histogram { .. }) => {
+        Some(Value::Histogram { quantiles, .. }) => {
             let meanings = lines.iter().map(|line| line.bin.map(|bin| bin.meaning.as_str()));
-            vec![
+            let mut columns = vec![
                 nullable("bin", Arc::new(meanings.collect::<StringArray>())),
                 real("low", |line| line.bin?.low),
                 real("high", |line| line.bin?.high),
                 whole("bin_rows", |line| line.bin?.rows),
-            ]
+            ];
+            columns.extend(quantile_columns(quantiles, lines));
+            columns
         }
         Some(Value::Mean { .. } | Value::Rate { .. }) => {
             let name = if matches!(of, Some(Value::Rate { .. })) { "rate" } else { "mean" };
@@ -187,6 +190,26 @@ fn own_columns(of: Option<&Value>, lines: &[Line<'_>]) -> Vec<Column> {
             columns
         }
     }
+}
+
+/// Two columns for each of the quantiles, the same on each line of a group.
+fn quantile_columns(quantiles: &[Quantile], lines: &[Line<'_>]) -> Vec<Column> {
+    let of = |line: &Line<'_>, at: usize| match &line.cell.value {
+        Value::Histogram { quantiles, .. } => quantiles.get(at).cloned(),
+        _ => None,
+    };
+    let column = |at: usize, name: &str, edge: fn(Quantile) -> Option<f64>| -> Column {
+        let edges = lines.iter().map(|line| of(line, at).and_then(edge));
+        (name.to_owned(), Arc::new(edges.collect::<Float64Array>()), IsNullable::Yes)
+    };
+    let pair = |(at, one): (usize, &Quantile)| {
+        let name = format!("p{:.0}", one.share * 100.0);
+        [
+            column(at, &format!("{name}_low"), |one| one.low),
+            column(at, &format!("{name}_high"), |one| one.high),
+        ]
+    };
+    quantiles.iter().enumerate().flat_map(pair).collect()
 }
 
 #[cfg(test)]
@@ -268,11 +291,22 @@ mod tests {
             high: None,
             rows,
         };
+        let histogram = |quantiles| {
+            let bins = vec![bin(1, None), bin(2, Some(40))];
+            answer([Value::Histogram { bins, withheld: 1, quantiles }])
+        };
         check(
-            &answer([Value::Histogram { bins: vec![bin(1, None), bin(2, Some(40))], withheld: 1 }]),
+            &histogram(Vec::new()),
             "week,principals,rows,bin,low,high,bin_rows\n\
              2026-11-02,25,80,\"1, \"\"or\"\" so\",,,\n\
              2026-11-02,25,80,\"2, \"\"or\"\" so\",0.5,,40\n",
+        );
+        let median = Quantile { share: 0.5, first_bin: 2, last_bin: 2, low: Some(0.5), high: None };
+        check(
+            &histogram(vec![median]),
+            "week,principals,rows,bin,low,high,bin_rows,p50_low,p50_high\n\
+             2026-11-02,25,80,\"1, \"\"or\"\" so\",,,,0.5,\n\
+             2026-11-02,25,80,\"2, \"\"or\"\" so\",0.5,,40,0.5,\n",
         );
     }
 }

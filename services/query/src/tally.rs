@@ -14,40 +14,15 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use hashbrown::{HashMap, HashTable};
 
 use crate::gate::{Squares, Stat, Weight};
+use crate::margins::{Margin, Nests, Spot, margins};
 use crate::people::{ByPseudonym, Mixed, Number};
-use crate::settle::{Groups, Place};
+use crate::settle::Groups;
 
 /// A value's unit in a sum: millionths of the metric's unit.
 pub(crate) const MICROS: i64 = 1_000_000;
 
 /// Parts of the tally, by principal; each has a lock of its own.
 const PARTS: u32 = 16;
-
-/// Bits of one coordinate of a [`Spot`].
-const BITS: u32 = 16;
-
-/// A coordinate of a margin, which takes all.
-const ALL: u64 = (1 << BITS) - 1;
-
-/// A group as one number: a value of each dimension and at last a bin, 16 bits each.
-pub(crate) type Spot = u64;
-
-/// The spot with these values; `None` where one is below -1 or too large.
-pub(crate) fn spot(values: impl Iterator<Item = i32>) -> Option<Spot> {
-    values.zip(0..).try_fold(0, |spot, (value, at)| {
-        let one = u64::try_from(value.checked_add(1)?).ok().filter(|one| *one < ALL)?;
-        Some(spot | one.checked_shl(BITS * at)?)
-    })
-}
-
-/// The values of a spot.
-fn place(spot: Spot, width: usize) -> Place {
-    let value = |at: u32| {
-        let one = spot >> (BITS * at) & ALL;
-        i32::try_from(one).ok().filter(|_| one != ALL).map(|one| one - 1)
-    };
-    (0..).take(width).map(value).collect()
-}
 
 /// One row of an enrolled principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +73,8 @@ struct Kept {
 pub(crate) struct Shape {
     /// Coordinates of a spot.
     pub(crate) width: usize,
+    /// Which of them have coarser ones.
+    pub(crate) nests: Nests,
     /// Rows that count of a principal in an epoch.
     pub(crate) bound: u32,
     /// Whether printers are counted: each subject of a principal adds one.
@@ -314,11 +291,12 @@ struct Sum {
     squares: Squares,
 }
 
-/// Sums of groups and margins by spot and epoch.
+/// Sums of groups and margins by margin, spot and epoch.
 #[derive(Clone, Debug)]
 pub(crate) struct Sums {
     shape: Shape,
-    sums: HashMap<(Spot, u32), Sum, BuildHasherDefault<Mixed>>,
+    margins: Arc<Vec<Margin>>,
+    sums: HashMap<(u32, Spot, u32), Sum, BuildHasherDefault<Mixed>>,
     /// What one principal has, worked on and empty again.
     scratch: Vec<(Spot, Share)>,
 }
@@ -326,16 +304,17 @@ pub(crate) struct Sums {
 impl Sums {
     /// No sums.
     pub(crate) fn new(shape: Shape) -> Self {
-        Self { shape, sums: HashMap::default(), scratch: Vec::new() }
+        let margins = Arc::new(margins(shape.width, &shape.nests));
+        Self { shape, margins, sums: HashMap::default(), scratch: Vec::new() }
     }
 
     /// Adds what one principal has in one epoch to its groups and to their margins, of which it is one
     /// in however many of their groups it is.
     fn add(&mut self, shares: &[Share]) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        for margin in margins(self.shape.width) {
+        for (margin, at) in self.margins.iter().zip(0..) {
             scratch.clear();
-            scratch.extend(shares.iter().map(|share| (share.spot | margin, *share)));
+            scratch.extend(shares.iter().map(|share| (margin.of(share.spot), *share)));
             scratch.sort_unstable_by_key(|(spot, share)| (*spot, share.subject));
             for of_one in scratch.chunk_by(|one, other| one.0 == other.0) {
                 let Some((spot, Share { epoch, .. })) = of_one.first() else { continue };
@@ -347,7 +326,7 @@ impl Sums {
                 } else {
                     of_one.iter().map(|(_, share)| u128::from(share.sum.unsigned_abs())).sum()
                 };
-                let sum = self.sums.entry((*spot, *epoch)).or_default();
+                let sum = self.sums.entry((at, *spot, *epoch)).or_default();
                 sum.principals += 1;
                 sum.rows.take(rows);
                 sum.value.take(value);
@@ -377,8 +356,10 @@ impl Sums {
     /// Groups and margins, each with its epochs in their order.
     pub(crate) fn groups(&self) -> Groups {
         let mut groups = Groups::new();
-        for ((spot, epoch), sum) in &self.sums {
-            groups.entry(place(*spot, self.shape.width)).or_default().push(Stat {
+        for ((at, spot, epoch), sum) in &self.sums {
+            let margin = usize::try_from(*at).ok().and_then(|at| self.margins.get(at));
+            let Some(margin) = margin else { continue };
+            groups.entry(margin.place(*spot)).or_default().push(Stat {
                 epoch: *epoch,
                 principals: sum.principals,
                 rows: sum.rows.weight(),
@@ -392,15 +373,6 @@ impl Sums {
         }
         groups
     }
-}
-
-/// For each set of coordinates the bits that make a spot one of the margin over them; none first.
-fn margins(width: usize) -> impl Iterator<Item = u64> {
-    let width = u32::try_from(width).unwrap_or(0);
-    (0..1_u32 << width).map(move |set| {
-        let taken = (0..width).filter(|at| set >> at & 1 == 1);
-        taken.fold(0, |bits, at| bits | ALL << (BITS * at))
-    })
 }
 
 #[cfg(test)]

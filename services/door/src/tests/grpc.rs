@@ -1,9 +1,17 @@
 //! The gRPC door answers as HTTP does, and refuses with the same codes.
 
+use futures::stream;
 use imprimatur_runtime::Clock as _;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use super::world::World;
 use crate::grpc::v1::cell::Value;
@@ -94,4 +102,46 @@ async fn a_call_without_its_token_or_with_a_wrong_question_has_the_same_codes() 
     let numbers = world.get("/metrics", &world.token(Role::Operator)).await.body;
     let line = "requests_total{route=\"grpc Answer\",status=\"403\",role=\"none\"} 2";
     assert!(numbers.contains(line), "{numbers}");
+}
+
+const SERVICE: &str = "imprimatur.query.v1.QueryService";
+
+async fn channel(world: &World) -> Channel {
+    Channel::from_shared(format!("http://{}", world.grpc)).unwrap().connect().await.unwrap()
+}
+
+async fn health(world: &World, service: &str) -> Result<ServingStatus, Status> {
+    let mut client = HealthClient::new(channel(world).await);
+    let request = HealthCheckRequest { service: service.to_owned() };
+    Ok(client.check(request).await?.into_inner().status())
+}
+
+#[tokio::test]
+async fn health_and_the_contract_are_there_without_a_token() {
+    let world = World::new().await;
+    assert_eq!(health(&world, "").await.unwrap(), ServingStatus::Serving);
+    assert_eq!(health(&world, SERVICE).await.unwrap(), ServingStatus::Serving);
+    assert_eq!(health(&world, "another").await.unwrap_err().code(), Code::NotFound);
+    let mut client = ServerReflectionClient::new(channel(&world).await);
+    let mut ask = async |asked| {
+        let request = ServerReflectionRequest { host: String::new(), message_request: Some(asked) };
+        let answers = client.server_reflection_info(stream::iter([request])).await.unwrap();
+        answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap()
+    };
+    let listed = ask(MessageRequest::ListServices(String::new())).await;
+    let MessageResponse::ListServicesResponse(list) = listed else { panic!("{listed:?}") };
+    assert!(list.service.iter().any(|one| one.name == SERVICE), "{list:?}");
+    let file = ask(MessageRequest::FileContainingSymbol(SERVICE.to_owned())).await;
+    assert!(matches!(file, MessageResponse::FileDescriptorResponse(_)), "{file:?}");
+    world.stop().await;
+}
+
+/// Who has no token asks for them no more often than for anything else.
+#[tokio::test]
+async fn health_is_counted_against_who_asks() {
+    let world = World::with(|settings| settings.limits.without.burst = 2).await;
+    for _ in 0..2 {
+        assert_eq!(health(&world, "").await.unwrap(), ServingStatus::Serving);
+    }
+    is(&health(&world, "").await.unwrap_err(), Code::ResourceExhausted, "rate_limited");
 }

@@ -8,7 +8,7 @@ use axum::http::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http_body_util::BodyExt as _;
-use imprimatur_query::{EngineSettings, Threshold};
+use imprimatur_query::EngineSettings;
 use imprimatur_runtime::SystemClock;
 use proptest::prelude::*;
 use tower::ServiceExt as _;
@@ -32,7 +32,7 @@ async fn every_question_that_is_refused_has_its_code() {
         ("failurerate", 404, "unknown_metric", "did you mean `failure_rate`?"),
         ("%ff%fe", 404, "unknown_metric", "a word"),
         ("print_count?by=moon", 400, "unknown_dimension", "there is no dimension `moon`"),
-        ("busy_hours?by=outcome", 400, "dimension_not_allowed", "it allows model"),
+        ("busy_hours?by=outcome", 400, "dimension_not_allowed", "it allows technology, model"),
         ("print_count?where=material_family=cheese", 400, "unknown_value", "write one of"),
         ("print_count?where=outcome", 400, "not_a_filter", "DIMENSION=VALUE"),
         (
@@ -46,7 +46,7 @@ async fn every_question_that_is_refused_has_its_code() {
         ("print_count?k=1", 400, "bad_parameter", "the parameters are"),
         ("print_count?by=week&by=date", 400, "bad_parameter", "twice"),
         ("print_count?format=exe", 400, "bad_parameter", "json"),
-        ("print_count?by=outcome,model,week,date", 422, "too_fine", "fewer dimensions"),
+        ("print_count?by=outcome,model,date,material_family", 422, "too_fine", "fewer dimensions"),
         ("print_count?where=material_family=tpu", 422, "below_threshold", "at least 20"),
     ] {
         let answer = world.get(&format!("/v1/answers/{rest}"), &engineer).await;

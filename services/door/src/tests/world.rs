@@ -129,25 +129,52 @@ impl World {
 
 /// 40 prints of PLA and 25 failed ones, 35 of PETG, 3 of TPU; each of another principal.
 fn publish(folder: &Path) {
-    let mut catalogue = Catalogue::empty(NOW);
     let mut rows = Vec::new();
     let mut prints = |count: u8, date: &str, values: &[(&str, u32)]| {
-        for number in 1..=count {
-            let row = print(number, date, values);
-            catalogue.enrolled.insert(row.principal);
-            rows.push(row);
-        }
+        rows.extend((1..=count).map(|number| row(RecordKind::Print, number, date, values)));
     };
     prints(40, "2026-11-21", &[("status_outcome", 1), ("material_family", 1)]);
     prints(35, "2026-11-22", &[("status_outcome", 1), ("material_family", 2)]);
     prints(3, "2026-11-22", &[("status_outcome", 3), ("material_family", 5)]);
+    std::fs::create_dir_all(folder).unwrap();
+    write(folder, rows);
+    overview().store(folder).unwrap();
+}
+
+/// In place of them in a data folder prints and days of 60 extruding printers and 60 with a laser: outcomes, faults,
+/// durations, temperatures and lasers.
+pub(super) fn fill_all(folder: &Path) {
+    let mut rows = Vec::new();
+    for number in 1..=120 {
+        let (machine, laser) = match number {
+            ..=60 => (12, Vec::new()),
+            _ => (131, vec![("laser_life_hours", 3), ("laser_calibration_ratio", 10)]),
+        };
+        for (date, duration) in [("2026-11-12", 4), ("2026-11-21", 6)] {
+            let day = [vec![("machine_model", machine)], laser.clone()].concat();
+            rows.push(row(RecordKind::Day, number, date, &day));
+            let print = &[
+                ("status_outcome", 1),
+                ("print_time_completed_duration", duration),
+                ("temperature_nozzle_excursion", 1),
+            ];
+            rows.push(row(RecordKind::Print, number, date, print));
+            let fault = &[("status_outcome", 3), ("faults_family", 1)];
+            rows.push(row(RecordKind::Print, number, date, fault));
+        }
+    }
+    write(&folder.join("lake"), rows);
+}
+
+/// A lake of these rows, whose principals are all enrolled.
+fn write(folder: &Path, mut rows: Vec<Row>) {
+    let mut catalogue = Catalogue::empty(NOW);
     for (commit, row) in (0_u64..).zip(&mut rows) {
         row.commit = commit;
+        catalogue.enrolled.insert(row.principal);
     }
-    std::fs::create_dir_all(folder).unwrap();
     catalogue.files = Lake::open(folder).unwrap().write(&rows).unwrap();
     catalogue.store(folder).unwrap();
-    overview().store(folder).unwrap();
 }
 
 /// 60 principals, of whom 45 share one category and 22 another.
@@ -184,11 +211,11 @@ fn overview() -> Overview {
     }
 }
 
-fn print(number: u8, date: &str, values: &[(&str, u32)]) -> Row {
+fn row(kind: RecordKind, number: u8, date: &str, values: &[(&str, u32)]) -> Row {
     let date: UtcDate = date.parse().unwrap();
     let mut sections: BTreeMap<Category, Section> = BTreeMap::new();
     for (column, index) in values {
-        let field = contract().column(RecordKind::Print, column).unwrap();
+        let field = contract().column(kind, column).unwrap();
         let category = contract().rule(field).category.unwrap();
         let section = sections.entry(category);
         let section = section.or_insert(Section { category, values: Vec::new() });
@@ -197,7 +224,7 @@ fn print(number: u8, date: &str, values: &[(&str, u32)]) -> Row {
     let pseudonym =
         |what: u8| Pseudonym([what, number, 11, 0xab, 0xcd, 0xef, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]);
     Row {
-        kind: RecordKind::Print,
+        kind,
         date,
         epoch: date.month(),
         commit: 0,

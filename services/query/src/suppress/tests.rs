@@ -73,10 +73,16 @@ fn attack(table: &Groups, told: &BTreeSet<Place>) -> Vec<Place> {
             if margin[at].is_some() {
                 continue;
             }
+            let is_part = |place: &Place| {
+                let mut above = place.clone();
+                above[at].take().is_some() && above == *margin
+            };
+            if !table.keys().any(is_part) {
+                continue;
+            }
             let mut row = vec![0; unknown.len()];
             for (place, number) in unknown.iter().zip(&mut row) {
-                let mut above = (*place).clone();
-                let is_part = above[at].take().is_some() && above == *margin;
+                let is_part = is_part(place);
                 *number = i128::from(is_part) - i128::from(*place == margin);
             }
             rows.push(row.iter().map(|number| number.rem_euclid(FIELD)).collect());
@@ -138,15 +144,25 @@ fn primary(table: &Groups) -> BTreeSet<Place> {
 }
 
 fn check(facts: &[Fact]) -> Result<(), TestCaseError> {
-    let table = table(facts);
-    let Ok(told) = told(&table, RULE) else { return Ok(()) };
+    check_table(facts, &table(facts))
+}
+
+/// The groups and margins of rows whose second dimension fixes the first.
+fn nested(facts: &[Fact]) -> Groups {
+    let mut table = table(facts);
+    table.retain(|place, _| place[1].is_none() || place[0].is_some());
+    table
+}
+
+fn check_table(facts: &[Fact], table: &Groups) -> Result<(), TestCaseError> {
+    let Ok(told) = told(table, RULE) else { return Ok(()) };
     prop_assert!(told.iter().all(|place| RULE.may_tell(&table[place])));
-    let found = attack(&table, &told);
+    let found = attack(table, &told);
     let harm: Vec<&Place> =
-        found.iter().filter(|place| !is_a_told_margin(&table, &told, place)).collect();
+        found.iter().filter(|place| !is_a_told_margin(table, &told, place)).collect();
     prop_assert!(harm.is_empty(), "{harm:?} of {told:?}");
     let members = members(facts);
-    let is_known = |place: &&Place| told.contains(*place) || is_a_told_margin(&table, &told, place);
+    let is_known = |place: &&Place| told.contains(*place) || is_a_told_margin(table, &told, place);
     let known: Vec<&Place> = table.keys().filter(is_known).collect();
     for margin in &told {
         for at in (0..margin.len()).filter(|at| margin[*at].is_none()) {
@@ -185,6 +201,21 @@ proptest! {
     #[test]
     fn no_withheld_group_follows_in_three_dimensions(facts in facts(3)) {
         check(&facts)?;
+    }
+
+    #[test]
+    fn no_withheld_group_follows_where_one_dimension_fixes_another(facts in facts(2)) {
+        let finer = |at: Vec<i32>| vec![at[0], at[0] * 10 + at[1]];
+        let facts: Vec<Fact> = facts.into_iter().map(|(who, at)| (who, finer(at))).collect();
+        let table = nested(&facts);
+        check_table(&facts, &table)?;
+        // Who asks for the coarser one alone is told the same.
+        let Ok(both) = told(&table, RULE) else { return Ok(()) };
+        let coarse: Vec<Fact> = facts.iter().map(|(who, at)| (*who, vec![at[0]])).collect();
+        let alone: BTreeSet<Place> =
+            told(&self::table(&coarse), RULE).unwrap().into_iter().collect();
+        let inside = both.iter().filter(|place| place[1].is_none());
+        prop_assert_eq!(alone, inside.map(|place| vec![place[0]]).collect());
     }
 
     /// A larger question tells of its margins what the smaller questions tell.
@@ -269,6 +300,32 @@ fn nested_dimensions_that_give_a_group_back_are_not_told() {
         rows_of(80, 25, &[2, 21]),
     ];
     assert_eq!(told(&table(&facts.concat()), RULE), Err(Unprotected));
+}
+
+/// By week and by date are two questions: a week less its told dates is what is withheld of it. The control decides the
+/// dates without the weeks.
+#[test]
+fn a_finer_dimension_is_decided_beside_the_totals_of_its_coarser_one() {
+    let facts = [
+        rows_of(0, 25, &[1, 11]),
+        rows_of(0, 40, &[2, 21]),
+        rows_of(0, 30, &[2, 22]),
+        rows_of(0, 5, &[2, 23]),
+    ];
+    let facts = facts.concat();
+    let alone = |at: usize| -> Groups {
+        let facts: Vec<Fact> = facts.iter().map(|(who, place)| (*who, vec![place[at]])).collect();
+        table(&facts)
+    };
+    assert!(told(&alone(0), RULE).unwrap().contains(&at(&[2])));
+    let left = |told: &dyn Fn(i32) -> bool| -> Vec<i32> {
+        [21, 22, 23].into_iter().filter(|date| !told(*date)).collect()
+    };
+    let control = told(&alone(1), RULE).unwrap();
+    assert_eq!(left(&|date| control.contains(&at(&[date]))), [23], "five principals follow");
+    let both = told(&nested(&facts), RULE).unwrap();
+    assert_eq!(left(&|date| both.contains(&at(&[2, date]))), [22, 23]);
+    assert!(both.contains(&at(&[1, 11])) && both.contains(&vec![Some(2), None]));
 }
 
 /// Each line hides at least two groups that pass together, and yet one follows: the rows of the

@@ -6,6 +6,8 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
 use proptest::prelude::*;
 
 use super::*;
+use crate::margins::{coordinate, spot};
+use crate::settle::Place;
 
 /// Values of two dimensions: -1 is one, too.
 fn rows() -> impl Strategy<Value = Vec<Counted>> {
@@ -61,7 +63,7 @@ fn recounted(shape: Shape, rows: &[Counted]) -> Groups {
     let mut of: BTreeMap<(Place, u32), BTreeMap<u32, Vec<Counted>>> = BTreeMap::new();
     for row in bounded(rows, shape.bound) {
         for set in 0..4 {
-            let mut place = place(row.spot, 2);
+            let mut place: Place = (0..2).map(|at| coordinate(row.spot, at)).collect();
             (0..2).filter(|at| set >> at & 1 == 1).for_each(|at| place[at] = None);
             of.entry((place, row.epoch)).or_default().entry(row.id).or_default().push(row);
         }
@@ -107,7 +109,7 @@ proptest! {
         bound in 1_u32..12,
         printers: bool,
     ) {
-        let shape = Shape { width: 2, bound, printers };
+        let shape = Shape { width: 2, nests: Nests::default(), bound, printers };
         let expected = Some(recounted(shape, &rows));
         prop_assert_eq!(&sums(shape, &mixed, |_| true), &expected);
         // Only the rows of those who exceed the bound have to be kept apart.
@@ -124,7 +126,9 @@ proptest! {
     #[test]
     fn a_spot_is_its_place(values in prop::collection::vec(-1_i32..65_534, 0..5)) {
         let expected: Place = values.iter().copied().map(Some).collect();
-        prop_assert_eq!(place(spot(values.iter().copied()).unwrap(), values.len()), expected);
+        let spot = spot(values.iter().copied()).unwrap();
+        let found: Place = (0..).take(values.len()).map(|at| coordinate(spot, at)).collect();
+        prop_assert_eq!(found, expected);
     }
 }
 
@@ -140,7 +144,10 @@ fn a_value_without_a_place_is_refused() {
 fn memory_that_is_used_up_is_an_error_and_given_back() {
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100_000));
     for apart in [false, true] {
-        let tally = Tally::new(Shape { width: 1, bound: 9, printers: false }, &pool);
+        let tally = Tally::new(
+            Shape { width: 1, nests: Nests::default(), bound: 9, printers: false },
+            &pool,
+        );
         let mut buckets = Buckets::new();
         let of =
             |id| Counted { id, epoch: 1, commit: 1, ordinal: 0, subject: 0, spot: 1, value: 0 };

@@ -150,7 +150,7 @@ fn what_must_not_be_told_is_not(data: &Path) {
     for (question, code, says) in [
         (&["print_cout"][..], 2, "did you mean `print_count`?"),
         (&["print_count", "--by", "modle"], 2, "did you mean `model`?"),
-        (&["print_count", "--by", "model,date,outcome,firmware"], 1, "fewer dimensions"),
+        (&["print_count", "--by", "firmware,date,outcome,material_family"], 1, "fewer dimensions"),
         (
             &[
                 "print_count",
