@@ -14,6 +14,7 @@ mod overview;
 mod parameters;
 mod problem;
 mod rates;
+mod releases;
 mod role;
 mod routes;
 mod serve;

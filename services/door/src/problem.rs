@@ -32,6 +32,7 @@ pub(crate) enum Code {
     TooLarge,
     NotPublished,
     NotFound,
+    Withdrawn,
     MethodNotAllowed,
     Internal,
 }
@@ -39,7 +40,7 @@ pub(crate) enum Code {
 impl Code {
     /// All codes.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Unauthenticated,
         Self::Forbidden,
         Self::Expired,
@@ -59,6 +60,7 @@ impl Code {
         Self::TooLarge,
         Self::NotPublished,
         Self::NotFound,
+        Self::Withdrawn,
         Self::MethodNotAllowed,
         Self::Internal,
     ];
@@ -85,6 +87,7 @@ impl Code {
             Self::TooLarge => "too_large",
             Self::NotPublished => "not_published",
             Self::NotFound => "not_found",
+            Self::Withdrawn => "withdrawn",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Internal => "internal",
         }
@@ -98,6 +101,7 @@ impl Code {
             Self::Forbidden => (StatusCode::FORBIDDEN, "The token is for something else"),
             Self::UnknownMetric => (StatusCode::NOT_FOUND, "No such metric"),
             Self::NotFound => (StatusCode::NOT_FOUND, "Nothing is here"),
+            Self::Withdrawn => (StatusCode::GONE, "The release is withdrawn"),
             Self::UnknownDimension => (StatusCode::BAD_REQUEST, "No such dimension"),
             Self::DimensionNotAllowed => {
                 (StatusCode::BAD_REQUEST, "The metric does not have this dimension")
@@ -126,7 +130,7 @@ impl Code {
         match self {
             Self::Unauthenticated | Self::Expired => tonic::Code::Unauthenticated,
             Self::Forbidden => tonic::Code::PermissionDenied,
-            Self::UnknownMetric | Self::NotFound => tonic::Code::NotFound,
+            Self::UnknownMetric | Self::NotFound | Self::Withdrawn => tonic::Code::NotFound,
             Self::UnknownDimension
             | Self::DimensionNotAllowed
             | Self::UnknownValue

@@ -13,7 +13,7 @@ use axum::middleware;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use imprimatur_query::{
-    Answer, Asked, Dimension, Engine, QueryError, Request, Threshold, questions,
+    Answer, Asked, Dimension, Engine, QueryError, Released, Request, Threshold, questions,
 };
 use tokio::sync::Semaphore;
 
@@ -24,6 +24,7 @@ use crate::numbers::{Numbers, OPEN_METRICS};
 use crate::overview;
 use crate::parameters::Parameters;
 use crate::problem::{Code, Problem, json};
+use crate::releases;
 use crate::role::Role;
 use crate::serve::Limits;
 use crate::tokens::Session;
@@ -32,7 +33,7 @@ use crate::tokens::Session;
 pub(crate) const CONSOLE: [&str; 2] = ["/", "/assets/{*path}"];
 
 /// Every route and who may call it. What is not here is not answered.
-pub(crate) const ROUTES: [(&str, Access); 12] = [
+pub(crate) const ROUTES: [(&str, Access); 14] = [
     (CONSOLE[0], Access::Open),
     (CONSOLE[1], Access::Open),
     ("/healthz", Access::Open),
@@ -43,6 +44,8 @@ pub(crate) const ROUTES: [(&str, Access); 12] = [
     ("/v1/dimensions", Access::Roles(&[Role::Engineer])),
     ("/v1/questions", Access::Roles(&[Role::Engineer])),
     ("/v1/answers/{metric}", Access::Roles(&[Role::Engineer])),
+    ("/v1/releases", Access::Roles(&[Role::Engineer, Role::Compliance])),
+    ("/v1/releases/{id}", Access::Roles(&[Role::Engineer, Role::Compliance])),
     ("/v1/overview", Access::Roles(&Role::ALL)),
     ("/v1/compliance", Access::Roles(&[Role::Compliance])),
 ];
@@ -51,6 +54,7 @@ pub(crate) const ROUTES: [(&str, Access); 12] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
+    pub(crate) released: Released,
     pub(crate) guard: Arc<Guard>,
     pub(crate) numbers: Numbers,
     pub(crate) limits: Limits,
@@ -89,6 +93,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/dimensions", get(dimensions))
         .route("/v1/questions", get(asked))
         .route("/v1/answers/{metric}", get(answer))
+        .route("/v1/releases", get(releases::list))
+        .route("/v1/releases/{id}", get(releases::show))
         .route("/v1/overview", get(overview_of_all))
         .route("/v1/compliance", get(compliance))
         .method_not_allowed_fallback(not_allowed)
@@ -98,13 +104,13 @@ pub(crate) fn router(shared: Shared) -> Router {
 }
 
 /// A body with its type.
-fn of_type(kind: &'static str, body: impl Into<Body>) -> Response<Body> {
+pub(crate) fn of_type(kind: &'static str, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
-fn of_json<T: serde::Serialize>(value: &T) -> Response<Body> {
+pub(crate) fn of_json<T: serde::Serialize>(value: &T) -> Response<Body> {
     of_type("application/json", json(value))
 }
 
@@ -136,6 +142,8 @@ async fn openapi(State(shared): State<Shared>) -> Response<Body> {
 }
 
 async fn numbers(State(shared): State<Shared>) -> Response<Body> {
+    // Without a catalogue there are no limits, and nothing to be spent.
+    shared.numbers.budget(shared.released.budget(shared.clock.now()).await.ok());
     of_type(OPEN_METRICS, shared.numbers.text())
 }
 

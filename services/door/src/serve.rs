@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use imprimatur_query::{EDITION_LENGTH, Engine, EngineSettings, QueryError};
+use imprimatur_query::{EDITION_LENGTH, Engine, EngineSettings, QueryError, Released};
 use imprimatur_runtime::Clock;
 use imprimatur_runtime::lifecycle::{self, Stopped};
 use tokio::net::{TcpListener, TcpStream};
@@ -162,6 +162,10 @@ pub(crate) fn shared(settings: &DoorSettings, clock: Arc<dyn Clock>) -> Result<S
     let openapi = openapi::document(engine.metrics()).map_err(DoorError::Description)?;
     Ok(Shared {
         engine,
+        released: Released::new(
+            &settings.data.join("lake"),
+            &settings.data.join("query").join("released"),
+        ),
         openapi: json(&openapi).into(),
         guard: Arc::new(guard),
         numbers: Numbers::new(),

@@ -4,6 +4,7 @@ mod grafana;
 mod grpc;
 mod log;
 mod refusals;
+mod releases;
 mod roles;
 mod world;
 

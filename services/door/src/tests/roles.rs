@@ -8,13 +8,17 @@ use crate::routes::ROUTES;
 use crate::{Role, tokens};
 
 /// A route with a question in the place of its parameters.
-fn asked(route: &str) -> String {
-    route.replace("{metric}", "print_count").replace("{*path}", "style.css")
+fn asked(route: &str, release: &str) -> String {
+    route
+        .replace("{metric}", "print_count")
+        .replace("{id}", release)
+        .replace("{*path}", "style.css")
 }
 
 #[tokio::test]
 async fn each_role_is_let_in_where_it_belongs_and_nobody_else_is() {
     let world = World::new().await;
+    let release = world.release().await;
     let today = world.clock.today();
     let old = tokens::create(world.folder.path(), "old", Role::Engineer, 1, today).unwrap();
     let gone = tokens::create(world.folder.path(), "gone", Role::Engineer, 30, today).unwrap();
@@ -33,7 +37,7 @@ async fn each_role_is_let_in_where_it_belongs_and_nobody_else_is() {
         ("\u{1f4a9}".to_owned(), "unauthenticated"),
     ];
     for (route, access) in ROUTES {
-        let target = asked(route);
+        let target = asked(route, &release);
         for (token, code) in &nobody {
             let answer = world.get(&target, token).await;
             if access == Access::Open {
@@ -69,7 +73,9 @@ fn the_table_of_routes_is_the_promised_one() {
     assert_eq!(roles("/metrics"), [Role::Operator]);
     assert_eq!((roles("/v1/session"), roles("/v1/overview")), (Role::ALL.into(), Role::ALL.into()));
     assert_eq!(roles("/v1/compliance"), [Role::Compliance]);
-    assert_eq!(roles("/v1/metrics"), [Role::Engineer, Role::Compliance]);
+    for route in ["/v1/metrics", "/v1/releases", "/v1/releases/{id}"] {
+        assert_eq!(roles(route), [Role::Engineer, Role::Compliance]);
+    }
     for route in ["/v1/dimensions", "/v1/questions", "/v1/answers/{metric}"] {
         assert_eq!(roles(route), [Role::Engineer]);
     }

@@ -9,6 +9,7 @@ use imprimatur_consent::{Category, Digest, Pseudonym};
 use imprimatur_lake::{AnswerCount, Catalogue, Coverage, Lake, LogState, Overview, Row, Word};
 use imprimatur_proto::contract;
 use imprimatur_proto::record::{RecordKind, Section};
+use imprimatur_query::{Engine, EngineSettings, ROWS_DEFAULT, ReleaseRequest, Released};
 use imprimatur_runtime::clock::ManualClock;
 use imprimatur_runtime::{Clock, UnixSeconds, UtcDate};
 use tempfile::TempDir;
@@ -100,6 +101,31 @@ impl World {
 
     pub(super) fn token(&self, role: Role) -> String {
         self.tokens[&role].clone()
+    }
+
+    /// The name of a release of November, made as the operator makes one on the host.
+    pub(super) async fn release(&self) -> String {
+        let (data, now) = (self.folder.path(), self.clock.now());
+        let engine = Engine::open(&data.join("lake"), EngineSettings::default()).unwrap();
+        let request = ReleaseRequest {
+            metric: "print_count".to_owned(),
+            month: "2026-11".to_owned(),
+            by: None,
+            filter: None,
+            epsilon: None,
+            rows: ROWS_DEFAULT,
+        };
+        let released = Released::new(&data.join("lake"), &data.join("query/released"));
+        let made = Box::pin(released.make(&engine, &request, None, now)).await.unwrap();
+        made.release.id.to_string()
+    }
+
+    /// Lets somebody withdraw a category, as the next publication tells it.
+    pub(super) fn withdrawn(&self, category: Category) {
+        let lake = self.folder.path().join("lake");
+        let mut catalogue = Catalogue::load(&lake).unwrap();
+        *catalogue.excluded_at.entry(category).or_default() += 1;
+        catalogue.store(&lake).unwrap();
     }
 
     pub(super) async fn stop(self) {
