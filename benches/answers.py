@@ -254,7 +254,7 @@ def own_value(sql, dimension):
             f"coalesce(CAST(t.{dimension['column']} AS INT), {NOT_SHARED})")
     if dimension["name"] == "week":
         return sql.divided(f"{sql.days('t.date')} + 3", 7)
-    return joined_value(sql, dimension)
+    return f"CASE WHEN t.machine_model IS NULL THEN {NOT_SHARED} ELSE {joined_value(sql, dimension)} END"
 
 
 def joined_value(_sql, dimension):
@@ -263,11 +263,13 @@ def joined_value(_sql, dimension):
         return f"coalesce(t.{dimension['column']}, 0)"
     if dimension["name"] == "model":
         return "coalesce(t.machine_model, 0)"
-    return (f"CASE WHEN t.machine_model > 0 AND t.machine_firmware > 0 AND t.machine_firmware_change = 0 "
-            f"THEN CAST(t.machine_model AS INT) * {FIRMWARES} + CAST(t.machine_firmware AS INT) ELSE 0 END"
+    return (f"coalesce(CAST(t.machine_model AS INT), 0) * {FIRMWARES} + "
+            f"CASE WHEN t.machine_model > 0 AND t.machine_firmware > 0 AND t.machine_firmware_change = 0 "
+            f"THEN CAST(t.machine_firmware AS INT) ELSE 0 END"
             if _sql.name == "DuckDB" else
+            f"toInt32(coalesce(t.machine_model, 0)) * {FIRMWARES} + "
             f"if(coalesce(t.machine_model > 0 AND t.machine_firmware > 0 AND t.machine_firmware_change = 0, 0), "
-            f"toInt32(coalesce(t.machine_model, 0)) * {FIRMWARES} + toInt32(coalesce(t.machine_firmware, 0)), 0)")
+            f"toInt32(coalesce(t.machine_firmware, 0)), 0)")
 
 
 def looked_at(question):
@@ -380,7 +382,7 @@ def index(dimension, label):
         return (days + 3) // 7
     if dimension["name"] == "firmware":
         model, firmware = label.split(".")
-        return int(model) * FIRMWARES + int(firmware)
+        return int(model) * FIRMWARES + (0 if firmware == "unknown" else int(firmware))
     return int(label)
 
 
