@@ -84,6 +84,9 @@ impl World {
         let named = |index: u32| match &dimension.labels {
             Some(labels) => labels[usize::try_from(index).unwrap()].clone(),
             None if index == 0 => "unknown".to_owned(),
+            None if dimension.name == "firmware" && index % 64 == 0 => {
+                format!("{}.unknown", index / 64)
+            }
             None if dimension.name == "firmware" => format!("{}.{}", index / 64, index % 64),
             None => index.to_string(),
         };
@@ -97,7 +100,7 @@ impl World {
         let own = match &dimension.column {
             _ if left_out => None,
             Some(column) => cell(row, column),
-            None => Some(told_by_day(row, dimension)),
+            None => cell(row, "machine_model").map(|_| told_by_day(row, dimension)),
         };
         own.map_or("not_shared".to_owned(), named)
     }
@@ -157,7 +160,7 @@ fn told_by_day(day: &Row, dimension: &Grouped) -> u32 {
         (None, _) => {
             let (model, firmware) = (of("machine_model"), of("machine_firmware"));
             let known = model > 0 && firmware > 0 && of("machine_firmware_change") == 0;
-            if known { model * 64 + firmware } else { 0 }
+            model * 64 + if known { firmware } else { 0 }
         }
     }
 }

@@ -193,6 +193,6 @@ async fn schemathesis_finds_the_door_as_it_is_described() {
         ];
         let report = Schemathesis::run(&description, &arguments, world.folder.path()).await;
         let report = report.unwrap_or_else(|error| panic!("{role}: {error}"));
-        assert!(report.contains("Tested: 9") && !report.contains("Rate limited"), "{report}");
+        assert!(report.contains("Tested: 11") && !report.contains("Rate limited"), "{report}");
     }
 }

@@ -120,12 +120,16 @@ impl Dimension {
 
     /// All that a filter takes, in the contract's order; `None` where there are too many to name.
     pub fn values(self) -> Option<Vec<String>> {
-        let domain = match self {
-            Self::Technology => u32::try_from(Technology::ALL.len()).ok()? + 1,
-            _ => contract().rule(self.field()?).domain(),
-        };
-        let indices = (0..domain).filter_map(|index| i32::try_from(index).ok());
+        let indices = (0..self.domain()?).filter_map(|index| i32::try_from(index).ok());
         Some(indices.chain([NOT_SHARED]).map(|index| self.label(index)).collect())
+    }
+
+    /// How many values it has, that of the unknown one included; `None` where no short list names them.
+    pub(crate) fn domain(self) -> Option<u32> {
+        match self {
+            Self::Technology => Some(u32::try_from(Technology::ALL.len()).ok()?.saturating_add(1)),
+            _ => Some(contract().rule(self.field()?).domain()),
+        }
     }
 
     /// The dimension of which each of its values has one value: a date has one week. What is grouped by the finer one is

@@ -52,7 +52,7 @@ impl Fleet {
         Self { folder: tempfile::tempdir().unwrap(), rows: Vec::new(), catalogue }
     }
 
-    fn tell(&mut self, kind: RecordKind, number: u8, day: &str, values: &[Told]) {
+    pub(crate) fn tell(&mut self, kind: RecordKind, number: u8, day: &str, values: &[Told]) {
         let mut sections: BTreeMap<Category, Section> = BTreeMap::new();
         for (column, index) in values {
             let field = contract().column(kind, column).unwrap();

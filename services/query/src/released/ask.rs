@@ -156,10 +156,10 @@ fn month(text: &str) -> Result<(UtcDate, UtcDate), MakeError> {
 fn closed(dimension: Dimension, metric: &Metric) -> Result<Vec<i32>, MakeError> {
     let domain = match dimension {
         Dimension::Model => Some(256),
-        _ => dimension.field().map(|field| contract().rule(field).domain()),
+        _ => dimension.domain(),
     };
     let Some(domain) = domain else {
-        let is_closed = |one: &&Dimension| one.field().is_some() || **one == Dimension::Model;
+        let is_closed = |one: &&Dimension| one.domain().is_some() || **one == Dimension::Model;
         let closed: Vec<Dimension> = metric.dimensions.iter().filter(is_closed).copied().collect();
         return Err(MakeError::Open { dimension, allowed: names(&closed) });
     };

@@ -41,11 +41,11 @@ pub(crate) fn table(checked: &Checked, found: &Groups) -> Result<Table, MakeErro
 /// The index of a place's group; `None` for a margin, and for a group that is not asked for.
 fn group(checked: &Checked, place: &Place, width: usize) -> Result<Option<usize>, MakeError> {
     let own = place.get(..width).ok_or(MakeError::Sums)?;
-    match own {
-        [] => Ok(Some(0)),
-        [None] => Ok(None),
-        [Some(value)] => Ok(checked.values.iter().position(|one| one == value)),
-        _ => Err(MakeError::Sums),
+    // Before the dimension that is grouped by stand those that follow from it.
+    match own.last() {
+        None => Ok(Some(0)),
+        Some(None) => Ok(None),
+        Some(Some(value)) => Ok(checked.values.iter().position(|one| one == value)),
     }
 }
 

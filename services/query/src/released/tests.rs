@@ -2,6 +2,7 @@
 
 use imprimatur_consent::policy::EpochLength;
 use imprimatur_consent::{Category, Digest};
+use imprimatur_proto::record::RecordKind;
 use imprimatur_release::{Measure, MicroEpsilon, Number, ReleaseError};
 use imprimatur_runtime::{UnixSeconds, UtcDate};
 use tempfile::TempDir;
@@ -54,6 +55,8 @@ fn groups_epochs_and_bounds_are_public_before_a_row_is_read() {
         (model.len(), &model[0][0], &model[255][0]),
         (256, &"unknown".into(), &"255".into())
     );
+    let technology = question(&asked("print_count", "technology")).groups;
+    assert_eq!(technology, [["unknown"], ["extrusion"], ["light"]]);
     // On a day's own row the model can be withheld by its owner.
     assert_eq!(question(&asked("printer_count", "model")).groups.len(), 257);
     let two = ReleaseRequest {
@@ -160,6 +163,25 @@ async fn the_exact_sums_are_those_of_the_month_and_of_nothing_else() {
     assert_eq!(made.table(&one).await, [((0, 202_611), sums(250, 250, 0))].into());
     let means = made.table(&asked("print_duration_mean", "")).await;
     assert!(means.is_empty(), "nobody told a duration");
+}
+
+/// The totals of a model's technology are margins of the table by model, and no groups of it.
+#[tokio::test]
+async fn a_table_by_model_has_its_models_alone() {
+    let machine = |model| [("machine_model", model)];
+    let made = made(|fleet| {
+        (1..=100).for_each(|one| fleet.tell(RecordKind::Day, one, "2026-11-21", &machine(12)));
+        (101..=130).for_each(|one| fleet.tell(RecordKind::Day, one, "2026-11-21", &machine(131)));
+    });
+    let rows = |table: imprimatur_release::Table| -> Vec<(usize, u64)> {
+        table.into_iter().map(|((group, _), sums)| (group, sums.rows)).collect()
+    };
+    let models = made.table(&asked("print_count", "model")).await;
+    assert_eq!(rows(models), [(0, 210), (12, 100), (131, 30)]);
+    let technologies = made.table(&asked("print_count", "technology")).await;
+    assert_eq!(rows(technologies), [(0, 210), (1, 100), (2, 30)]);
+    let bins = made.table(&asked("outcome", "model")).await;
+    assert_eq!(bins[&(12, 202_611)].bins.iter().sum::<u64>(), 100);
 }
 
 #[tokio::test]
