@@ -133,9 +133,12 @@ impl Fold {
         out: &mut Buckets,
     ) -> Result<()> {
         let columns = Columns::of(batch);
-        for row in 0..columns.len() {
-            let principal = columns.principal(row).ok_or_else(other_columns)?;
-            let Some(id) = self.enrolled.id(principal) else { continue };
+        // All of them at first: looked up one after the other they need not wait for each other.
+        let ids =
+            (0..columns.len()).map(|row| columns.principal(row).map(|one| self.enrolled.id(one)));
+        let ids: Option<Vec<Option<u32>>> = ids.collect();
+        for (row, id) in ids.ok_or_else(other_columns)?.into_iter().enumerate() {
+            let Some(id) = id else { continue };
             if let Some(counted) = self.row(&columns, row, id, days).ok_or_else(other_columns)? {
                 // An epoch is a month, or a day of it.
                 if counted.epoch != month && counted.epoch / 100 != month {

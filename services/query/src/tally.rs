@@ -6,17 +6,17 @@
 //! threads, so that the same rows give the same answer to the last bit. Pseudonyms go no
 //! further than this.
 
-use std::hash::BuildHasherDefault;
+mod sums;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use hashbrown::{HashMap, HashTable};
 
-use crate::gate::{Squares, Stat, Weight};
-use crate::margins::{Margin, Nests, Spot, margins};
-use crate::people::{ByPseudonym, Mixed, Number};
-use crate::settle::Groups;
+use crate::margins::{Nests, Spot};
+use crate::people::{ByPseudonym, Number};
+
+pub(crate) use self::sums::Sums;
 
 /// A value's unit in a sum: millionths of the metric's unit.
 pub(crate) const MICROS: i64 = 1_000_000;
@@ -91,17 +91,16 @@ struct Share {
     subject: u32,
     epoch: u32,
     rows: u32,
+    /// Where the principal's next one is; [`NONE`] after the last.
+    next: u32,
 }
 
-impl Share {
-    fn hash(&self) -> u64 {
-        let who = u64::from(self.id) << 32 | u64::from(self.subject);
-        Mixed::of(Mixed::of(who) ^ self.spot ^ u64::from(self.epoch).rotate_left(40))
-    }
+/// No place.
+const NONE: u32 = u32::MAX;
 
+impl Share {
     fn is_of(&self, other: &Self) -> bool {
-        (self.id, self.subject, self.epoch, self.spot)
-            == (other.id, other.subject, other.epoch, other.spot)
+        (self.subject, self.epoch, self.spot) == (other.subject, other.epoch, other.spot)
     }
 }
 
@@ -114,7 +113,10 @@ pub(crate) struct Tally {
 
 #[derive(Debug)]
 struct Part {
-    shares: HashTable<Share>,
+    /// Where each principal's first share is, by its number within this part.
+    first: Vec<u32>,
+    /// The shares of all. Of one principal there are few: at most as many as rows count.
+    shares: Vec<Share>,
     /// Rows of those who may exceed the bound.
     kept: Vec<Kept>,
     subjects: ByPseudonym<u32>,
@@ -126,7 +128,8 @@ impl Tally {
     pub(crate) fn new(shape: Shape, pool: &Arc<dyn MemoryPool>) -> Self {
         let part = |_| {
             Mutex::new(Part {
-                shares: HashTable::new(),
+                first: Vec::new(),
+                shares: Vec::new(),
                 kept: Vec::new(),
                 subjects: ByPseudonym::default(),
                 memory: MemoryConsumer::new("tally").register(pool),
@@ -170,12 +173,7 @@ impl Part {
             self.prune(shape.bound);
             // Only when most of them stay.
             if 2 * self.kept.len() >= before {
-                let after = (2 * before).max(64);
-                self.memory.try_grow(after * size_of::<Kept>())?;
-                let mut more = Vec::with_capacity(after);
-                more.append(&mut self.kept);
-                self.kept = more;
-                self.memory.shrink(before * size_of::<Kept>());
+                grow(&mut self.kept, &mut self.memory, (2 * before).max(64))?;
             }
         }
         let Counted { id, epoch, commit, ordinal, spot, value, .. } = *row;
@@ -198,25 +196,36 @@ impl Part {
     fn count_row(&mut self, row: &Counted, shape: Shape) -> Result<()> {
         let Counted { id, epoch, spot, value: sum, .. } = *row;
         let subject = if shape.printers { self.subject(row.subject)? } else { 0 };
-        self.count(Share { spot, sum, id, subject, epoch, rows: 1 })
+        self.count(Share { spot, sum, id, subject, epoch, rows: 1, next: NONE })
     }
 
-    fn count(&mut self, share: Share) -> Result<()> {
-        let hash = share.hash();
-        if let Some(found) = self.shares.find_mut(hash, |one| one.is_of(&share)) {
-            found.rows = found.rows.saturating_add(1);
-            found.sum = found.sum.saturating_add(share.sum);
-            return Ok(());
+    fn count(&mut self, mut share: Share) -> Result<()> {
+        let of = usize::try_from(share.id / PARTS).unwrap_or(usize::MAX);
+        if self.first.len() <= of {
+            let length = (of + 1).next_power_of_two();
+            grow(&mut self.first, &mut self.memory, length)?;
+            self.first.resize(length, NONE);
         }
+        let mut at = self.first.get(of).copied().unwrap_or(NONE);
+        share.next = at;
+        while let Some(one) = usize::try_from(at).ok().and_then(|at| self.shares.get_mut(at)) {
+            if one.is_of(&share) {
+                one.rows = one.rows.saturating_add(1);
+                one.sum = one.sum.saturating_add(share.sum);
+                return Ok(());
+            }
+            at = one.next;
+        }
+        let new = u32::try_from(self.shares.len()).ok().filter(|new| *new != NONE);
+        let Some((new, first)) = new.zip(self.first.get_mut(of)) else {
+            return Err(DataFusionError::ResourcesExhausted("too many groups".to_owned()));
+        };
+        *first = new;
         if self.shares.len() == self.shares.capacity() {
-            let before = self.shares.allocation_size();
-            // While it grows both are there: of the next power of two, and the one before.
-            let after = before.saturating_mul(2).max(64 * size_of::<Share>());
-            self.memory.try_grow(after)?;
-            self.shares.reserve(self.shares.len().max(16), Share::hash);
-            self.memory.shrink(before);
+            let length = (2 * self.shares.len()).max(64);
+            grow(&mut self.shares, &mut self.memory, length)?;
         }
-        self.shares.insert_unique(hash, share, Share::hash);
+        self.shares.push(share);
         Ok(())
     }
 
@@ -232,147 +241,39 @@ impl Part {
     fn settle(mut self, shape: Shape) -> Result<Option<Sums>> {
         self.prune(shape.bound);
         for Kept { id, epoch, subject, spot, value: sum, .. } in std::mem::take(&mut self.kept) {
-            self.count(Share { spot, sum, id, subject, epoch, rows: 1 })?;
+            self.count(Share { spot, sum, id, subject, epoch, rows: 1, next: NONE })?;
         }
-        let mut shares: Vec<Share> = Vec::new();
-        self.memory.try_grow(self.shares.len() * size_of::<Share>())?;
-        shares.reserve_exact(self.shares.len());
-        shares.extend(self.shares.drain());
-        shares.sort_unstable_by_key(|one| (one.id, one.epoch));
         let mut sums = Sums::new(shape);
-        for one in shares.chunk_by(|a, b| (a.id, a.epoch) == (b.id, b.epoch)) {
-            let rows = one.iter().map(|share| u64::from(share.rows)).sum::<u64>();
-            if rows > u64::from(shape.bound) {
-                return Ok(None);
+        let mut own: Vec<Share> = Vec::new();
+        for first in &self.first {
+            own.clear();
+            let mut at = *first;
+            while let Some(one) = usize::try_from(at).ok().and_then(|at| self.shares.get(at)) {
+                own.push(*one);
+                at = one.next;
             }
-            sums.add(one);
+            own.sort_unstable_by_key(|one| one.epoch);
+            for one in own.chunk_by(|a, b| a.epoch == b.epoch) {
+                let rows = one.iter().map(|share| u64::from(share.rows)).sum::<u64>();
+                if rows > u64::from(shape.bound) {
+                    return Ok(None);
+                }
+                sums.add(one);
+            }
         }
         Ok(Some(sums))
     }
 }
 
-/// Numbers over principals: their sum, and the two largest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Top {
-    total: u128,
-    first: u128,
-    second: u128,
-}
-
-impl Top {
-    fn take(&mut self, number: u128) {
-        self.total += number;
-        self.raise(number);
-    }
-
-    fn raise(&mut self, number: u128) {
-        self.second = self.second.max(number.min(self.first));
-        self.first = self.first.max(number);
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.total += other.total;
-        self.raise(other.first);
-        self.raise(other.second);
-    }
-
-    fn weight(self) -> Weight {
-        let two_largest = self.first + self.second;
-        Weight { total: self.total, largest: self.first, two_largest }
-    }
-}
-
-/// One group or margin in one epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sum {
-    principals: u64,
-    rows: Top,
-    value: Top,
-    squares: Squares,
-}
-
-/// Sums of groups and margins by margin, spot and epoch.
-#[derive(Clone, Debug)]
-pub(crate) struct Sums {
-    shape: Shape,
-    margins: Arc<Vec<Margin>>,
-    sums: HashMap<(u32, Spot, u32), Sum, BuildHasherDefault<Mixed>>,
-    /// What one principal has, worked on and empty again.
-    scratch: Vec<(Spot, Share)>,
-}
-
-impl Sums {
-    /// No sums.
-    pub(crate) fn new(shape: Shape) -> Self {
-        let margins = Arc::new(margins(shape.width, &shape.nests));
-        Self { shape, margins, sums: HashMap::default(), scratch: Vec::new() }
-    }
-
-    /// Adds what one principal has in one epoch to its groups and to their margins, of which it is one
-    /// in however many of their groups it is.
-    fn add(&mut self, shares: &[Share]) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        for (margin, at) in self.margins.iter().zip(0..) {
-            scratch.clear();
-            scratch.extend(shares.iter().map(|share| (margin.of(share.spot), *share)));
-            scratch.sort_unstable_by_key(|(spot, share)| (*spot, share.subject));
-            for of_one in scratch.chunk_by(|one, other| one.0 == other.0) {
-                let Some((spot, Share { epoch, .. })) = of_one.first() else { continue };
-                let rows = of_one.iter().map(|(_, share)| u128::from(share.rows)).sum::<u128>();
-                let value = if self.shape.printers {
-                    let printers = of_one.chunk_by(|a, b| a.1.subject == b.1.subject).count();
-                    let printers = u128::try_from(printers).unwrap_or(u128::MAX);
-                    printers.saturating_mul(u128::from(MICROS.unsigned_abs()))
-                } else {
-                    of_one.iter().map(|(_, share)| u128::from(share.sum.unsigned_abs())).sum()
-                };
-                let sum = self.sums.entry((at, *spot, *epoch)).or_default();
-                sum.principals += 1;
-                sum.rows.take(rows);
-                sum.value.take(value);
-                sum.squares.ss += value * value;
-                sum.squares.sn += value * rows;
-                sum.squares.nn += rows * rows;
-            }
-        }
-        self.scratch = scratch;
-    }
-
-    /// Both together; no principal is in both.
-    #[must_use]
-    pub(crate) fn merged(mut self, other: Self) -> Self {
-        for (at, sum) in other.sums {
-            let own = self.sums.entry(at).or_default();
-            own.principals += sum.principals;
-            own.rows.merge(sum.rows);
-            own.value.merge(sum.value);
-            own.squares.ss += sum.squares.ss;
-            own.squares.sn += sum.squares.sn;
-            own.squares.nn += sum.squares.nn;
-        }
-        self
-    }
-
-    /// Groups and margins, each with its epochs in their order.
-    pub(crate) fn groups(&self) -> Groups {
-        let mut groups = Groups::new();
-        for ((at, spot, epoch), sum) in &self.sums {
-            let margin = usize::try_from(*at).ok().and_then(|at| self.margins.get(at));
-            let Some(margin) = margin else { continue };
-            groups.entry(margin.place(*spot)).or_default().push(Stat {
-                epoch: *epoch,
-                principals: sum.principals,
-                rows: sum.rows.weight(),
-                value: sum.value.weight(),
-                squares: sum.squares,
-            });
-        }
-        // In their order, so that what is made of them is the same each time.
-        for epochs in groups.values_mut() {
-            epochs.sort_by_key(|stat| stat.epoch);
-        }
-        groups
-    }
+/// Gives a vector room for so many, from the memory that there is. While it grows both are there.
+fn grow<T>(all: &mut Vec<T>, memory: &mut MemoryReservation, length: usize) -> Result<()> {
+    let before = all.capacity();
+    memory.try_grow(length * size_of::<T>())?;
+    let mut more = Vec::with_capacity(length);
+    more.append(all);
+    *all = more;
+    memory.shrink(before * size_of::<T>());
+    Ok(())
 }
 
 #[cfg(test)]
