@@ -227,8 +227,9 @@ impl Engine {
                 crowd
             }
         };
-        let fold = Fold::new(question, catalogue, Arc::clone(&state.enrolled), &crowd);
-        let sums = Box::pin(scan.sums(question, fold, files, days)).await;
+        let fold = Fold::new(question, catalogue);
+        let who = (fold, Arc::clone(&state.enrolled), crowd);
+        let sums = Box::pin(scan.sums(question, who, files, days)).await;
         match sums.map_err(|error| self.failed(error))? {
             Some(sums) => Ok(sums.groups()),
             None => {

@@ -1,23 +1,19 @@
-//! The fold: who of the rows counts, in which group, and with what.
+//! The fold: which of the rows count, in which group, and with what.
 //!
-//! Enrolled principals, nobody excluded, the day's row beside a print. A dimension takes no row away:
+//! Nobody excluded, the day's row beside a print; who is enrolled is seen when they are added up. A dimension takes no row away:
 //! who does not share its section is in a group of their own. So the groups of a table are all of its
 //! total, whatever it is grouped by.
-
-use std::hash::BuildHasherDefault;
-use std::sync::Arc;
 
 use crate::columns::Columns;
 use crate::days::{Days, other_columns};
 use crate::dimension::{Dimension, NOT_SHARED};
 use crate::margins::{Nests, spot};
 use crate::metric::{Counted as Of, Measure, Metric};
-use crate::people::{Crowd, Enrolled, LeftOut, Mixed};
+use crate::people::LeftOut;
 use crate::request::Question;
 use crate::tally::{Buckets, Counted, MICROS, Shape};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
-use hashbrown::HashSet;
 use imprimatur_lake::Catalogue;
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
@@ -34,9 +30,6 @@ enum Source {
 /// What rows of a question are held to. Read by all threads.
 #[derive(Debug)]
 pub(crate) struct Fold {
-    enrolled: Arc<Enrolled>,
-    /// Principals whose rows are kept apart.
-    apart: HashSet<u32, BuildHasherDefault<Mixed>>,
     /// Those who withdrew what the metric uses.
     left_out: LeftOut,
     /// Those who withdrew what the joined dimensions use.
@@ -80,12 +73,7 @@ pub(crate) fn shape(question: &Question) -> Shape {
 
 impl Fold {
     /// What rows of a question are held to under a catalogue.
-    pub(crate) fn new(
-        question: &Question,
-        catalogue: &Catalogue,
-        enrolled: Arc<Enrolled>,
-        crowd: &Crowd,
-    ) -> Self {
+    pub(crate) fn new(question: &Question, catalogue: &Catalogue) -> Self {
         let (own, joined) = (own(question), joined(question));
         let place = |all: &[Dimension], one| all.iter().position(|other| *other == one);
         let source = |dimension: &Dimension| match place(&joined, *dimension) {
@@ -99,19 +87,12 @@ impl Fold {
         let metric = &question.metric;
         let of_days = |category| joined.iter().any(|one| one.category() == Some(category));
         Self {
-            apart: crowd.iter().filter_map(|one| enrolled.id(*one)).collect(),
-            enrolled,
             left_out: LeftOut::of(catalogue, |category| metric.categories.contains(&category)),
             left_out_of_days: LeftOut::of(catalogue, of_days),
             sources: question.finest().map(|one| (one, source(&one))).collect(),
             values: values(metric),
             is_histogram: metric.measure == Measure::Histogram,
         }
-    }
-
-    /// Whether somebody's rows are kept apart because they may be too many.
-    pub(crate) fn is_apart(&self, id: u32) -> bool {
-        self.apart.contains(&id)
     }
 
     /// Takes the days of a batch.
@@ -122,7 +103,7 @@ impl Fold {
         days.add(&Columns::of(batch), &self.left_out_of_days)
     }
 
-    /// The rows of a batch that count, each in its group. They are of one month, and so are the days.
+    /// The rows of a batch that count if their principal does, each in its group. They are of one month, and so are the days.
     ///
     /// # Errors
     /// When the plan gave other columns, or a row is of another month's epoch.
@@ -133,13 +114,8 @@ impl Fold {
         out: &mut Buckets,
     ) -> Result<()> {
         let columns = Columns::of(batch);
-        // All of them at first: looked up one after the other they need not wait for each other.
-        let ids =
-            (0..columns.len()).map(|row| columns.principal(row).map(|one| self.enrolled.id(one)));
-        let ids: Option<Vec<Option<u32>>> = ids.collect();
-        for (row, id) in ids.ok_or_else(other_columns)?.into_iter().enumerate() {
-            let Some(id) = id else { continue };
-            if let Some(counted) = self.row(&columns, row, id, days).ok_or_else(other_columns)? {
+        for row in 0..columns.len() {
+            if let Some(counted) = self.row(&columns, row, days).ok_or_else(other_columns)? {
                 // An epoch is a month, or a day of it.
                 if counted.epoch != month && counted.epoch / 100 != month {
                     return Err(other_epoch(counted.epoch, month));
@@ -150,15 +126,9 @@ impl Fold {
         Ok(())
     }
 
-    /// One row of an enrolled principal; `Some(None)` when it does not count.
+    /// One row; `Some(None)` when it does not count.
     #[expect(clippy::option_option, reason = "no row, and a plan with other columns")]
-    fn row(
-        &self,
-        columns: &Columns<'_>,
-        row: usize,
-        id: u32,
-        days: &Days,
-    ) -> Option<Option<Counted>> {
+    fn row(&self, columns: &Columns<'_>, row: usize, days: &Days) -> Option<Option<Counted>> {
         let (subject, commit) = (columns.subject(row)?, columns.commit(row)?);
         if self.left_out.has(subject, commit) {
             return Some(None);
@@ -179,7 +149,7 @@ impl Fold {
         let bin = self.is_histogram.then_some(value);
         let added = usize::try_from(value).ok().and_then(|index| self.values.get(index));
         Some(Some(Counted {
-            id,
+            principal: columns.principal(row)?,
             epoch: columns.epoch(row)?,
             commit,
             ordinal: columns.ordinal(row)?,

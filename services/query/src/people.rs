@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use imprimatur_consent::{Category, Pseudonym};
@@ -60,19 +61,56 @@ impl Hasher for Mixed {
     }
 }
 
-/// The enrolled principals of a catalogue, each pseudonym under a number from 0.
+/// Parts that principals are looked up and summed in: the tables of one stay near the processor.
+pub(crate) const PARTS: usize = 64;
+
+/// The part of a principal.
+pub(crate) fn part_of(principal: Number) -> usize {
+    usize::try_from(principal % 64).unwrap_or_default()
+}
+
+/// The enrolled principals of a catalogue, each pseudonym under a number from 0 within its part.
 #[derive(Debug)]
-pub(crate) struct Enrolled(ByPseudonym<u32>);
+pub(crate) struct Enrolled(Vec<ByPseudonym<u32>>);
 
 impl Enrolled {
     pub(crate) fn of(all: &BTreeSet<Pseudonym>) -> Self {
-        let all = all.iter().map(|one| Number::from_le_bytes(one.0));
-        Self(all.zip(0..).collect())
+        let mut parts = vec![ByPseudonym::default(); PARTS];
+        for principal in all.iter().map(|one| Number::from_le_bytes(one.0)) {
+            if let Some(part) = parts.get_mut(part_of(principal)) {
+                let next = u32::try_from(part.len()).unwrap_or(u32::MAX);
+                part.insert(principal, next);
+            }
+        }
+        Self(parts)
+    }
+}
+
+/// The enrolled, and which of them may have more rows than a metric's bound. Read by all threads.
+#[derive(Debug)]
+pub(crate) struct Members {
+    enrolled: Arc<Enrolled>,
+    apart: Vec<HashSet<u32, BuildHasherDefault<Mixed>>>,
+}
+
+impl Members {
+    pub(crate) fn new(enrolled: Arc<Enrolled>, crowd: &Crowd) -> Self {
+        let mut members = Self { enrolled, apart: vec![HashSet::default(); PARTS] };
+        for principal in crowd {
+            let found = members.find(*principal).map(|(id, _)| id);
+            if let Some((id, part)) = found.zip(members.apart.get_mut(part_of(*principal))) {
+                part.insert(id);
+            }
+        }
+        members
     }
 
-    /// The number of a principal; `None` when it is not enrolled and counts for nothing.
-    pub(crate) fn id(&self, principal: Number) -> Option<u32> {
-        self.0.get(&principal).copied()
+    /// A principal's number within its part, and whether its rows are kept apart; `None` when it is not enrolled and
+    /// counts for nothing.
+    pub(crate) fn find(&self, principal: Number) -> Option<(u32, bool)> {
+        let part = part_of(principal);
+        let id = *self.enrolled.0.get(part)?.get(&principal)?;
+        Some((id, self.apart.get(part)?.contains(&id)))
     }
 }
 

@@ -22,7 +22,7 @@ use tokio_stream::StreamExt as _;
 use crate::columns::Columns;
 use crate::days::{Days, other_columns};
 use crate::fold::{self, Fold};
-use crate::people::{ByPseudonym, Crowd};
+use crate::people::{ByPseudonym, Crowd, Enrolled, Members};
 use crate::plan::Plan;
 use crate::request::Question;
 use crate::tally::{Buckets, Sums, Tally};
@@ -58,7 +58,7 @@ impl Scan {
     pub(crate) async fn sums(
         &self,
         question: &Question,
-        fold: Fold,
+        (fold, enrolled, crowd): (Fold, Arc<Enrolled>, Arc<Crowd>),
         files: Vec<FileEntry>,
         days: Vec<FileEntry>,
     ) -> Result<Option<Sums>> {
@@ -66,7 +66,8 @@ impl Scan {
         let (fold, question) = (Arc::new(fold), Arc::new(question.clone()));
         let mut sums = Sums::new(shape);
         for (month, parts) in months(files, days) {
-            let tally = Arc::new(Tally::new(shape, &self.runtime.memory_pool));
+            let members = Members::new(Arc::clone(&enrolled), &crowd);
+            let tally = Arc::new(Tally::new(shape, members, &self.runtime.memory_pool));
             let each = parts.into_iter().map(|part| {
                 let (scan, question) = (self.clone(), Arc::clone(&question));
                 let (fold, tally) = (Arc::clone(&fold), Arc::clone(&tally));
@@ -108,9 +109,11 @@ impl Scan {
         let mut counted = Buckets::new();
         while let Some(batch) = batches.next().await {
             fold.rows(&batch?, (&days, month), &mut counted)?;
-            tally.add(&mut counted, |id| fold.is_apart(id))?;
+            if counted.are_full() {
+                tally.add(&mut counted)?;
+            }
         }
-        Ok(())
+        tally.add(&mut counted)
     }
 
     /// Principals with more than so many rows in one epoch of a table.

@@ -14,21 +14,17 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
 use crate::margins::{Nests, Spot};
-use crate::people::{ByPseudonym, Number};
+use crate::people::{ByPseudonym, Members, Number, PARTS, part_of};
 
 pub(crate) use self::sums::Sums;
 
 /// A value's unit in a sum: millionths of the metric's unit.
 pub(crate) const MICROS: i64 = 1_000_000;
 
-/// Parts of the tally, by principal; each has a lock of its own.
-const PARTS: u32 = 16;
-
-/// One row of an enrolled principal.
+/// One row of a principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Counted {
-    /// The principal's number.
-    pub(crate) id: u32,
+    pub(crate) principal: Number,
     pub(crate) epoch: u32,
     pub(crate) commit: u64,
     pub(crate) ordinal: u32,
@@ -40,18 +36,26 @@ pub(crate) struct Counted {
 
 /// Rows on their way to the parts of a tally.
 #[derive(Debug)]
-pub(crate) struct Buckets(Vec<Vec<Counted>>);
+pub(crate) struct Buckets {
+    parts: Vec<Vec<Counted>>,
+    rows: usize,
+}
 
 impl Buckets {
     pub(crate) fn new() -> Self {
-        Self((0..PARTS).map(|_| Vec::new()).collect())
+        Self { parts: vec![Vec::new(); PARTS], rows: 0 }
     }
 
     pub(crate) fn push(&mut self, row: Counted) {
-        let at = usize::try_from(row.id % PARTS).ok();
-        if let Some(bucket) = at.and_then(|at| self.0.get_mut(at)) {
+        if let Some(bucket) = self.parts.get_mut(part_of(row.principal)) {
             bucket.push(row);
+            self.rows += 1;
         }
+    }
+
+    /// Whether there are enough to be added: many at once, so that each part's tables are looked into many times.
+    pub(crate) fn are_full(&self) -> bool {
+        self.rows >= 1 << 18
     }
 }
 
@@ -108,6 +112,8 @@ impl Share {
 #[derive(Debug)]
 pub(crate) struct Tally {
     shape: Shape,
+    members: Members,
+    /// By principal; each has a lock of its own.
     parts: Vec<Mutex<Part>>,
 }
 
@@ -125,7 +131,7 @@ struct Part {
 
 impl Tally {
     /// An empty tally, whose memory comes from a pool.
-    pub(crate) fn new(shape: Shape, pool: &Arc<dyn MemoryPool>) -> Self {
+    pub(crate) fn new(shape: Shape, members: Members, pool: &Arc<dyn MemoryPool>) -> Self {
         let part = |_| {
             Mutex::new(Part {
                 first: Vec::new(),
@@ -135,24 +141,26 @@ impl Tally {
                 memory: MemoryConsumer::new("tally").register(pool),
             })
         };
-        Self { shape, parts: (0..PARTS).map(part).collect() }
+        Self { shape, members, parts: (0..PARTS).map(part).collect() }
     }
 
-    /// Adds rows and empties them; those of principals for whom `is_apart` is true are bounded at the end.
+    /// Adds the rows of enrolled principals and empties the buckets; rows of those who may exceed the bound are bounded
+    /// at the end.
     ///
     /// # Errors
     /// When the pool is empty.
-    pub(crate) fn add(&self, rows: &mut Buckets, is_apart: impl Fn(u32) -> bool) -> Result<()> {
-        for (part, rows) in self.parts.iter().zip(&mut rows.0) {
+    pub(crate) fn add(&self, rows: &mut Buckets) -> Result<()> {
+        for (part, rows) in self.parts.iter().zip(&mut rows.parts) {
             let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
             for row in rows.drain(..) {
-                if is_apart(row.id) {
-                    part.keep(&row, self.shape)?;
-                } else {
-                    part.count_row(&row, self.shape)?;
+                match self.members.find(row.principal) {
+                    None => (),
+                    Some((id, true)) => part.keep(id, &row, self.shape)?,
+                    Some((id, false)) => part.count_row(id, &row, self.shape)?,
                 }
             }
         }
+        rows.rows = 0;
         Ok(())
     }
 
@@ -167,7 +175,7 @@ impl Tally {
 }
 
 impl Part {
-    fn keep(&mut self, row: &Counted, shape: Shape) -> Result<()> {
+    fn keep(&mut self, id: u32, row: &Counted, shape: Shape) -> Result<()> {
         let before = self.kept.capacity();
         if self.kept.len() == before {
             self.prune(shape.bound);
@@ -176,7 +184,7 @@ impl Part {
                 grow(&mut self.kept, &mut self.memory, (2 * before).max(64))?;
             }
         }
-        let Counted { id, epoch, commit, ordinal, spot, value, .. } = *row;
+        let Counted { epoch, commit, ordinal, spot, value, .. } = *row;
         let subject = if shape.printers { self.subject(row.subject)? } else { 0 };
         self.kept.push(Kept { id, epoch, commit, ordinal, subject, spot, value });
         Ok(())
@@ -193,14 +201,14 @@ impl Part {
         });
     }
 
-    fn count_row(&mut self, row: &Counted, shape: Shape) -> Result<()> {
-        let Counted { id, epoch, spot, value: sum, .. } = *row;
+    fn count_row(&mut self, id: u32, row: &Counted, shape: Shape) -> Result<()> {
+        let Counted { epoch, spot, value: sum, .. } = *row;
         let subject = if shape.printers { self.subject(row.subject)? } else { 0 };
         self.count(Share { spot, sum, id, subject, epoch, rows: 1, next: NONE })
     }
 
     fn count(&mut self, mut share: Share) -> Result<()> {
-        let of = usize::try_from(share.id / PARTS).unwrap_or(usize::MAX);
+        let of = usize::try_from(share.id).unwrap_or(usize::MAX);
         if self.first.len() <= of {
             let length = (of + 1).next_power_of_two();
             grow(&mut self.first, &mut self.memory, length)?;

@@ -5,15 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
 use proptest::prelude::*;
 
+use imprimatur_consent::Pseudonym;
+
 use super::*;
+use crate::gate::{Squares, Stat, Weight};
 use crate::margins::{coordinate, spot};
+use crate::people::{Crowd, Enrolled};
+use crate::settle::Groups;
 use crate::settle::Place;
 
 /// Values of two dimensions: -1 is one, too.
 fn rows() -> impl Strategy<Value = Vec<Counted>> {
-    let row = (0_u32..5, 1_u32..3, 0_u64..6, 0_u32..3, 0_u128..3, (-1_i32..2, 0_i32..2), 0_i64..9);
+    let row = (0_u128..6, 1_u32..3, 0_u64..6, 0_u32..3, 0_u128..3, (-1_i32..2, 0_i32..2), 0_i64..9);
     let row = row.prop_map(|(id, epoch, commit, ordinal, subject, place, value)| Counted {
-        id,
+        // Several in each of two parts.
+        principal: id * 32,
         epoch,
         commit,
         ordinal,
@@ -22,7 +28,7 @@ fn rows() -> impl Strategy<Value = Vec<Counted>> {
         value,
     });
     // A row of a commit is there once.
-    let key = |row: &Counted| (row.id, row.epoch, row.commit, row.ordinal);
+    let key = |row: &Counted| (row.principal, row.epoch, row.commit, row.ordinal);
     prop::collection::vec(row, 0..60).prop_map(move |mut rows| {
         rows.sort_by_key(key);
         rows.dedup_by_key(|row| key(row));
@@ -30,13 +36,21 @@ fn rows() -> impl Strategy<Value = Vec<Counted>> {
     })
 }
 
-fn sums(shape: Shape, rows: &[Counted], apart: impl Fn(u32) -> bool) -> Option<Groups> {
+/// These principals, of whom the rows of some are kept apart.
+fn members(all: impl Iterator<Item = Number> + Clone, apart: impl Fn(Number) -> bool) -> Members {
+    let pseudonyms = all.clone().map(|one| Pseudonym(one.to_le_bytes())).collect();
+    let crowd: Crowd = all.filter(|one| apart(*one)).collect();
+    Members::new(Arc::new(Enrolled::of(&pseudonyms)), &crowd)
+}
+
+/// The sixth principal is not enrolled.
+fn sums(shape: Shape, rows: &[Counted], apart: impl Fn(Number) -> bool) -> Option<Groups> {
     let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-    let tally = Tally::new(shape, &pool);
+    let tally = Tally::new(shape, members((0..5).map(|id| id * 32), apart), &pool);
     for some in rows.chunks(7) {
         let mut buckets = Buckets::new();
         some.iter().for_each(|row| buckets.push(*row));
-        tally.add(&mut buckets, &apart).unwrap();
+        tally.add(&mut buckets).unwrap();
     }
     let parts = tally.into_parts().into_iter().map(|part| part().unwrap());
     let parts: Option<Vec<Sums>> = parts.collect();
@@ -45,9 +59,9 @@ fn sums(shape: Shape, rows: &[Counted], apart: impl Fn(u32) -> bool) -> Option<G
 
 /// The earliest rows of each principal and epoch, up to the bound.
 fn bounded(rows: &[Counted], bound: u32) -> Vec<Counted> {
-    let mut of: BTreeMap<(u32, u32), Vec<Counted>> = BTreeMap::new();
-    for row in rows {
-        of.entry((row.id, row.epoch)).or_default().push(*row);
+    let mut of: BTreeMap<(Number, u32), Vec<Counted>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.principal < 160) {
+        of.entry((row.principal, row.epoch)).or_default().push(*row);
     }
     let bound = usize::try_from(bound).unwrap();
     let first = |mut rows: Vec<Counted>| {
@@ -60,12 +74,12 @@ fn bounded(rows: &[Counted], bound: u32) -> Vec<Counted> {
 
 /// Each group and margin by itself, in the plainest way.
 fn recounted(shape: Shape, rows: &[Counted]) -> Groups {
-    let mut of: BTreeMap<(Place, u32), BTreeMap<u32, Vec<Counted>>> = BTreeMap::new();
+    let mut of: BTreeMap<(Place, u32), BTreeMap<Number, Vec<Counted>>> = BTreeMap::new();
     for row in bounded(rows, shape.bound) {
         for set in 0..4 {
             let mut place: Place = (0..2).map(|at| coordinate(row.spot, at)).collect();
             (0..2).filter(|at| set >> at & 1 == 1).for_each(|at| place[at] = None);
-            of.entry((place, row.epoch)).or_default().entry(row.id).or_default().push(row);
+            of.entry((place, row.epoch)).or_default().entry(row.principal).or_default().push(row);
         }
     }
     let mut groups = Groups::new();
@@ -113,8 +127,9 @@ proptest! {
         let expected = Some(recounted(shape, &rows));
         prop_assert_eq!(&sums(shape, &mixed, |_| true), &expected);
         // Only the rows of those who exceed the bound have to be kept apart.
-        let mut most: BTreeMap<(u32, u32), u32> = BTreeMap::new();
-        rows.iter().for_each(|row| *most.entry((row.id, row.epoch)).or_default() += 1);
+        let mut most: BTreeMap<(Number, u32), u32> = BTreeMap::new();
+        let counted = rows.iter().filter(|row| row.principal < 160);
+        counted.for_each(|row| *most.entry((row.principal, row.epoch)).or_default() += 1);
         let many = |id| most.iter().any(|((of, _), rows)| *of == id && *rows > bound);
         prop_assert_eq!(&sums(shape, &mixed, many), &expected);
         // Who exceeds it without that is seen.
@@ -144,15 +159,20 @@ fn a_value_without_a_place_is_refused() {
 fn memory_that_is_used_up_is_an_error_and_given_back() {
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100_000));
     for apart in [false, true] {
-        let tally = Tally::new(
-            Shape { width: 1, nests: Nests::default(), bound: 9, printers: false },
-            &pool,
-        );
+        let shape = Shape { width: 1, nests: Nests::default(), bound: 9, printers: false };
+        let tally = Tally::new(shape, members(0..100_000, |_| apart), &pool);
         let mut buckets = Buckets::new();
-        let of =
-            |id| Counted { id, epoch: 1, commit: 1, ordinal: 0, subject: 0, spot: 1, value: 0 };
+        let of = |principal| Counted {
+            principal,
+            epoch: 1,
+            commit: 1,
+            ordinal: 0,
+            subject: 0,
+            spot: 1,
+            value: 0,
+        };
         (0..100_000).for_each(|id| buckets.push(of(id)));
-        assert!(tally.add(&mut buckets, |_| apart).is_err());
+        assert!(tally.add(&mut buckets).is_err());
         assert!(pool.reserved() > 20_000, "{apart}: {}", pool.reserved());
         drop(tally);
         assert_eq!(pool.reserved(), 0);
