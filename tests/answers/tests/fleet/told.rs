@@ -1,6 +1,7 @@
 //! What engineers are told, and what is true.
 
 use std::collections::BTreeMap;
+use std::process::Output;
 
 use imprimatur_proto::contract;
 use imprimatur_proto::record::RecordKind;
@@ -24,14 +25,18 @@ pub(crate) struct Told {
 /// Asks as an engineer does.
 pub(crate) fn ask(data: &std::path::Path, question: &[&str]) -> Told {
     let data = data.to_str().unwrap();
-    let output = imprimatur(&[&["query"], question, &["--data", data, "--json"]].concat());
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    let json = serde_json::from_str(&out).unwrap_or(Value::Null);
-    Told { code: output.status.code().unwrap(), json, text: out + &err }
+    Told::of(&imprimatur(&[&["query"], question, &["--data", data, "--json"]].concat()))
 }
 
 impl Told {
+    /// What a program said.
+    pub(crate) fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        let json = serde_json::from_str(&out).unwrap_or(Value::Null);
+        Self { code: output.status.code().unwrap(), json, text: out + &err }
+    }
+
     pub(crate) fn cells(&self) -> &[Value] {
         self.json["cells"].as_array().map(Vec::as_slice).unwrap_or_default()
     }

@@ -15,17 +15,18 @@ use imprimatur_proto::ingest::v1::collector_service_client::CollectorServiceClie
 use imprimatur_proto::ingest::v1::{
     Outcome, RecordConsentRequest, SignedVerdict, SubmitRequest, Verdict,
 };
-use imprimatur_runtime::UtcDate;
 use imprimatur_runtime::clock::ManualClock;
+use imprimatur_runtime::{Clock as _, UnixSeconds, UtcDate};
 use imprimatur_testkit::wait;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use crate::owner::{Owner, Part, fleet};
 
-/// When yes is said; prints are of the two dates after it, in two months.
-const GRANTED: &str = "2026-11-21";
-pub(crate) const DATES: [&str; 2] = ["2026-11-24", "2026-12-03"];
+/// When yes is said; prints are of the two dates after it, in two months, of which the first is long over: the program
+/// has the clock of this machine.
+const GRANTED: &str = "2026-08-21";
+pub(crate) const DATES: [&str; 2] = ["2026-08-24", "2026-09-03"];
 
 /// Calls at once.
 const AT_ONCE: usize = 32;
@@ -131,6 +132,15 @@ impl World {
             rows == u64::try_from(all).unwrap()
         })
         .await;
+    }
+
+    pub(crate) fn now(&self) -> UnixSeconds {
+        self.clock.now()
+    }
+
+    /// Sets the collector's clock a day and an hour on.
+    pub(crate) fn a_day_later(&self) {
+        self.clock.advance(Duration::from_hours(25));
     }
 
     /// Waits for a publication with a property.
