@@ -158,7 +158,7 @@ fn few_of(draw: &mut Draw, end: u32) -> u32 {
 /// Many print seldom, few often: a square of an even draw; 3.44 prints a day in the mean.
 fn busy(draw: &mut Draw) -> u64 {
     let even = u64::from(draw.below(65_536));
-    (even * even >> 16) * 62 / 64 + 1_400
+    ((even * even) >> 16) * 62 / 64 + 1_400
 }
 
 /// Categories as bits by their number: most share all, one in five leaves some out.

@@ -87,7 +87,7 @@ pub(crate) fn write(folder: &Path, made: Made) -> Result<(Catalogue, u64), Bench
     });
     ended.into_iter().collect::<Result<(), _>>()?;
     let mut files = files.into_inner().unwrap_or_else(PoisonError::into_inner);
-    files.sort_by(|a, b| (a.table, a.first_commit).cmp(&(b.table, b.first_commit)));
+    files.sort_by_key(|file| (file.table, file.first_commit));
     let rows = files.iter().map(|file| file.rows).sum();
     Ok((catalogue(&fleet, made, files), rows))
 }

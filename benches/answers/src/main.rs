@@ -1,6 +1,6 @@
 //! What an answer costs: a lake of made-up printers, the ten commonest questions, and the program that asks them.
 //!
-//! `cargo xtask bench-answers` runs it beside DuckDB and chDB. Everything in the lake is made up from a seed;
+//! `cargo xtask bench-answers` runs it beside `DuckDB` and `chDB`. Everything in the lake is made up from a seed;
 //! it is written by the lake's own writer, in files of the sizes that the collector leaves.
 
 mod ask;

@@ -84,7 +84,7 @@ impl World {
         let named = |index: u32| match &dimension.labels {
             Some(labels) => labels[usize::try_from(index).unwrap()].clone(),
             None if index == 0 => "unknown".to_owned(),
-            None if dimension.name == "firmware" && index % 64 == 0 => {
+            None if dimension.name == "firmware" && index.is_multiple_of(64) => {
                 format!("{}.unknown", index / 64)
             }
             None if dimension.name == "firmware" => format!("{}.{}", index / 64, index % 64),

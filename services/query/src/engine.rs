@@ -3,7 +3,6 @@
 //! Memory is bounded by one pool for all questions; nothing is spilled to disk, because rows may
 //! lie nowhere but in the lake. A panic in foreign code ends one question, not the process.
 
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use crate::files::Files;
 use crate::fold::{self, Fold};
 use crate::gate::Threshold;
 use crate::metric::{Metric, metrics};
+use crate::people::Crowd;
 use crate::plan::STORE;
 use crate::request::{Question, Request};
 use crate::scan::Scan;
@@ -111,12 +111,11 @@ impl Engine {
                     self.states.keep(&state, command, &answer, self.settings.answers_kept);
                     return Ok(answer);
                 }
-                // Another process has begun the edition: its rows are those that count.
-                Ok(_) => None,
+                // Another process has begun the edition, whose rows are those that count; or somebody has
+                // more rows than was known.
+                Ok(_) | Err(QueryError::Moved) => None,
                 // A file may have been swept after a newer catalogue was published.
                 Err(error @ (QueryError::File { .. } | QueryError::Engine(_))) => Some(error),
-                // Somebody has more rows than was known.
-                Err(QueryError::Moved) => None,
                 Err(error) => return Err(error),
             };
             let newer = self.state().await?;
@@ -184,11 +183,9 @@ impl Engine {
             };
             match found {
                 Ok(groups) if self.is_kept(&state).await? => return Ok((groups, state)),
-                Ok(_) => failed = QueryError::Moved,
-                // A file may have been swept after a newer catalogue was published.
+                // As in an answer.
+                Ok(_) | Err(QueryError::Moved) => failed = QueryError::Moved,
                 Err(error @ (QueryError::File { .. } | QueryError::Engine(_))) => failed = error,
-                // Somebody has more rows than was known.
-                Err(QueryError::Moved) => failed = QueryError::Moved,
                 Err(error) => return Err(error),
             }
         }
@@ -212,31 +209,36 @@ impl Engine {
             cut: state.edition.cut(),
             runtime: Arc::clone(&self.runtime),
         };
-        let crowd = match self.states.crowd(metric.table, state.edition) {
-            Some(crowd) => crowd,
-            None => {
-                let all = catalogue.files.iter().filter(|file| file.table == metric.table);
-                let bounds = self.metrics.iter().filter(|one| one.table == metric.table);
-                let bound = bounds.map(|one| one.rows_per_principal_and_epoch).min();
-                // A release may let fewer rows count than any metric.
-                let bound = bound.min(Some(metric.rows_per_principal_and_epoch));
-                let bound = bound.map_or(0, NonZeroU32::get);
-                let crowd = Box::pin(scan.crowd(metric.table, all.cloned().collect(), bound)).await;
-                let crowd = Arc::new(crowd.map_err(|error| self.failed(error))?);
-                self.states.keep_crowd(metric.table, state.edition, Arc::clone(&crowd));
-                crowd
-            }
-        };
+        let crowd = Box::pin(self.crowd(&scan, metric, state)).await?;
         let fold = Fold::new(question, catalogue);
         let who = (fold, Arc::clone(&state.enrolled), crowd);
         let sums = Box::pin(scan.sums(question, who, files, days)).await;
-        match sums.map_err(|error| self.failed(error))? {
-            Some(sums) => Ok(sums.groups()),
-            None => {
-                self.states.forget_crowds();
-                Err(QueryError::Moved)
-            }
+        let Some(sums) = sums.map_err(|error| self.failed(error))? else {
+            self.states.forget_crowds();
+            return Err(QueryError::Moved);
+        };
+        Ok(sums.groups())
+    }
+
+    /// Principals who may have more rows than a metric's bound; looked for once in an edition.
+    async fn crowd(
+        &self,
+        scan: &Scan,
+        metric: &Metric,
+        state: &State,
+    ) -> Result<Arc<Crowd>, QueryError> {
+        if let Some(crowd) = self.states.crowd(metric.table, state.edition) {
+            return Ok(crowd);
         }
+        let files = state.catalogue.files.iter().filter(|file| file.table == metric.table);
+        let bounds = self.metrics.iter().filter(|one| one.table == metric.table);
+        // A release may let fewer rows count than any metric.
+        let bounds = bounds.chain([metric]).map(|one| one.rows_per_principal_and_epoch.get());
+        let bound = bounds.min().unwrap_or(0);
+        let crowd = Box::pin(scan.crowd(metric.table, files.cloned().collect(), bound)).await;
+        let crowd = Arc::new(crowd.map_err(|error| self.failed(error))?);
+        self.states.keep_crowd(metric.table, state.edition, Arc::clone(&crowd));
+        Ok(crowd)
     }
 
     fn failed(&self, error: DataFusionError) -> QueryError {

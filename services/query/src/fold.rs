@@ -76,13 +76,13 @@ impl Fold {
     pub(crate) fn new(question: &Question, catalogue: &Catalogue) -> Self {
         let (own, joined) = (own(question), joined(question));
         let place = |all: &[Dimension], one| all.iter().position(|other| *other == one);
-        let source = |dimension: &Dimension| match place(&joined, *dimension) {
-            Some(place) => Source::Joined(place),
-            None => {
-                let category = dimension.category();
-                let left_out = LeftOut::of(catalogue, |one| category == Some(one));
-                Source::Own(place(&own, *dimension).unwrap_or(usize::MAX), left_out)
+        let source = |dimension: &Dimension| {
+            if let Some(place) = place(&joined, *dimension) {
+                return Source::Joined(place);
             }
+            let category = dimension.category();
+            let left_out = LeftOut::of(catalogue, |one| category == Some(one));
+            Source::Own(place(&own, *dimension).unwrap_or(usize::MAX), left_out)
         };
         let metric = &question.metric;
         let of_days = |category| joined.iter().any(|one| one.category() == Some(category));
@@ -168,11 +168,12 @@ fn other_epoch(epoch: u32, month: u32) -> DataFusionError {
 /// What each index adds to a sum, in [`MICROS`]: what it stands for, or whether it counts.
 fn values(metric: &Metric) -> Vec<i64> {
     let value = |index: u32| match &metric.measure {
-        Measure::Count { .. } | Measure::Histogram => 0,
         Measure::Rate { numerator, .. } if numerator.contains(&index) => MICROS,
-        Measure::Rate { .. } => 0,
-        Measure::Mean { .. } if index == 0 => 0,
-        Measure::Mean { .. } => metric.micros(index),
+        Measure::Mean { .. } if index > 0 => metric.micros(index),
+        Measure::Count { .. }
+        | Measure::Histogram
+        | Measure::Rate { .. }
+        | Measure::Mean { .. } => 0,
     };
     (0..contract().rule(metric.field_id).domain()).map(value).collect()
 }

@@ -27,7 +27,6 @@ pub use error::MakeError;
 pub use render::readable;
 
 use crate::engine::{Engine, blocking};
-use crate::error::QueryError;
 
 /// The releases of one collector's folder. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -136,7 +135,6 @@ impl Released {
         work: impl FnOnce(&Self) -> Result<T, MakeError> + Send + 'static,
     ) -> Result<T, MakeError> {
         let here = self.clone();
-        let done = blocking(move || Ok(work(&here))).await;
-        done.map_err(QueryError::from)?
+        blocking(move || Ok(work(&here))).await?
     }
 }

@@ -48,10 +48,12 @@ fn variables(dashboard: &Value, problems: &mut Vec<String>) -> Vec<(String, Vec<
         assert_eq!(listed, values, "the list of `{name}` is written twice");
         (name, values)
     };
-    fn value(option: &Value) -> String {
-        option["value"].as_str().unwrap().to_owned()
-    }
     all.iter().map(read).collect()
+}
+
+/// The value of a variable's option.
+fn value(option: &Value) -> String {
+    option["value"].as_str().unwrap().to_owned()
 }
 
 /// An address with each value of each variable that it has.
@@ -61,9 +63,12 @@ fn filled(address: &str, variables: &[(String, Vec<String>)]) -> Vec<String> {
         let place = format!("${{{name}}}");
         all = all
             .iter()
-            .flat_map(|one| match one.contains(&place) {
-                true => values.iter().map(|value| one.replace(&place, value)).collect(),
-                false => vec![one.clone()],
+            .flat_map(|one| {
+                if one.contains(&place) {
+                    values.iter().map(|value| one.replace(&place, value)).collect()
+                } else {
+                    vec![one.clone()]
+                }
             })
             .collect();
     }
@@ -91,11 +96,11 @@ fn select(value: &Value, path: &str) -> Option<Value> {
 /// What a target names and an answer lacks.
 fn lacks(target: &Value, body: &str) -> Option<String> {
     let columns = target["columns"].as_array().unwrap();
-    let selectors = columns.iter().map(|column| column["selector"].as_str().unwrap());
+    let mut selectors = columns.iter().map(|column| column["selector"].as_str().unwrap());
     if target["type"] == "csv" {
         let (head, lines) = body.split_once('\n')?;
         let names: BTreeSet<&str> = head.split(',').collect();
-        let lacking = selectors.filter(|selector| !names.contains(selector)).next();
+        let lacking = selectors.find(|selector| !names.contains(selector));
         let lacking = lacking.map(|selector| format!("no column `{selector}`"));
         return lacking.or_else(|| lines.is_empty().then(|| "no line".to_owned()));
     }

@@ -38,8 +38,8 @@ async fn what_is_no_release_is_refused_and_nothing_is_told_without_a_catalogue()
     let world = World::new().await;
     let id = world.release().await;
     let engineer = world.token(Role::Engineer);
-    let other = "0".repeat(64);
-    for wrong in [other.as_str(), "0", "%2e%2e", "%ff", &id[..63]] {
+    let (other, longer) = ("0".repeat(64), format!("{id}0"));
+    for wrong in [other.as_str(), "0", "%2e%2e", "%ff", &longer] {
         let answer = world.get(&format!("/v1/releases/{wrong}"), &engineer).await;
         assert_eq!(answer.refusal(), (404, "not_found".to_owned()), "{wrong}");
     }

@@ -41,10 +41,8 @@ pub fn readable(release: &Release) -> String {
     if written.is_err() {
         return text;
     }
-    if let Some(replaced) = release.replaces {
-        text.push_str(&format!("replaces {replaced}\n"));
-    }
-    text
+    let replaced = release.replaces.map(|replaced| format!("replaces {replaced}\n"));
+    text + &replaced.unwrap_or_default()
 }
 
 fn counted(one: Counted) -> String {

@@ -56,7 +56,7 @@ struct Sum {
 pub(crate) struct Sums {
     shape: Shape,
     margins: Arc<Vec<Margin>>,
-    sums: HashMap<(u32, Spot, u32), Sum, BuildHasherDefault<Mixed>>,
+    found: HashMap<(u32, Spot, u32), Sum, BuildHasherDefault<Mixed>>,
     /// What one principal has, worked on and empty again.
     scratch: Vec<(Spot, Share)>,
 }
@@ -65,7 +65,7 @@ impl Sums {
     /// No sums.
     pub(crate) fn new(shape: Shape) -> Self {
         let margins = Arc::new(margins(shape.width, &shape.nests));
-        Self { shape, margins, sums: HashMap::default(), scratch: Vec::new() }
+        Self { shape, margins, found: HashMap::default(), scratch: Vec::new() }
     }
 
     /// Adds what one principal has in one epoch to its groups and to their margins, of which it is one
@@ -86,7 +86,7 @@ impl Sums {
                 } else {
                     of_one.iter().map(|(_, share)| u128::from(share.sum.unsigned_abs())).sum()
                 };
-                let sum = self.sums.entry((at, *spot, *epoch)).or_default();
+                let sum = self.found.entry((at, *spot, *epoch)).or_default();
                 sum.principals += 1;
                 sum.rows.take(rows);
                 sum.value.take(value);
@@ -101,8 +101,8 @@ impl Sums {
     /// Both together; no principal is in both.
     #[must_use]
     pub(crate) fn merged(mut self, other: Self) -> Self {
-        for (at, sum) in other.sums {
-            let own = self.sums.entry(at).or_default();
+        for (at, sum) in other.found {
+            let own = self.found.entry(at).or_default();
             own.principals += sum.principals;
             own.rows.merge(sum.rows);
             own.value.merge(sum.value);
@@ -116,7 +116,7 @@ impl Sums {
     /// Groups and margins, each with its epochs in their order.
     pub(crate) fn groups(&self) -> Groups {
         let mut groups = Groups::new();
-        for ((at, spot, epoch), sum) in &self.sums {
+        for ((at, spot, epoch), sum) in &self.found {
             let margin = usize::try_from(*at).ok().and_then(|at| self.margins.get(at));
             let Some(margin) = margin else { continue };
             groups.entry(margin.place(*spot)).or_default().push(Stat {

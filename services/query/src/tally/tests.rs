@@ -49,7 +49,9 @@ fn sums(shape: Shape, rows: &[Counted], apart: impl Fn(Number) -> bool) -> Optio
     let tally = Tally::new(shape, members((0..5).map(|id| id * 32), apart), &pool);
     for some in rows.chunks(7) {
         let mut buckets = Buckets::new();
-        some.iter().for_each(|row| buckets.push(*row));
+        for row in some {
+            buckets.push(*row);
+        }
         tally.add(&mut buckets).unwrap();
     }
     let parts = tally.into_parts().into_iter().map(|part| part().unwrap());

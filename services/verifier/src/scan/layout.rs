@@ -54,10 +54,10 @@ impl Lists {
         match parts.as_slice() {
             ["book.redb" | "tokens.json"]
             | ["query", "edition.json"]
+            | ["query", "released", "budget.jsonl"]
             | ["log", "checkpoint"]
             | ["evidence", "manifest.json"]
             | ["lake", "catalogue.json" | "overview.json" | "report.json"] => Some(Known::Plain),
-            ["query", "released", "budget.jsonl"] => Some(Known::Plain),
             ["query", "released", "releases", name] => is_release(name).then_some(Known::Plain),
             ["query", "lock"] | ["query", "released", "lock"] => {
                 (length == 0).then_some(Known::Plain)

@@ -90,35 +90,35 @@ impl Released {
         let mut reasons = [reason(0), reason(1)];
         reasons.sort_by_key(Value::is_null);
         assert_eq!(reasons, [Value::from("excluded"), Value::Null], "{list:#}");
-        self.names_nobody(world);
+        names_nobody(world);
     }
+}
 
-    /// No file of releases holds a pseudonym; a control finds them in the catalogue.
-    fn names_nobody(&self, world: &World) {
-        let catalogue = Catalogue::load(&world.lake()).unwrap();
-        let subjects = catalogue.excluded.iter().map(|one| one.subject);
-        let all: Vec<String> =
-            catalogue.enrolled.iter().copied().chain(subjects).map(|one| one.to_string()).collect();
-        let named = |text: &str| all.iter().filter(|one| text.contains(one.as_str())).count();
-        let control = std::fs::read_to_string(world.lake().join("catalogue.json")).unwrap();
-        assert!(named(&control) >= all.len() && all.len() > 2_500);
-        let mut folders = vec![world.data().join("query")];
-        let mut files = 0;
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    files += 1;
-                    let text = std::fs::read_to_string(&path).unwrap();
-                    assert_eq!(named(&text), 0, "{}", path.display());
-                }
+/// No file of releases holds a pseudonym; a control finds them in the catalogue.
+fn names_nobody(world: &World) {
+    let catalogue = Catalogue::load(&world.lake()).unwrap();
+    let subjects = catalogue.excluded.iter().map(|one| one.subject);
+    let all: Vec<String> =
+        catalogue.enrolled.iter().copied().chain(subjects).map(|one| one.to_string()).collect();
+    let named = |text: &str| all.iter().filter(|one| text.contains(one.as_str())).count();
+    let control = std::fs::read_to_string(world.lake().join("catalogue.json")).unwrap();
+    assert!(named(&control) >= all.len() && all.len() > 2_500);
+    let mut folders = vec![world.data().join("query")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files += 1;
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert_eq!(named(&text), 0, "{}", path.display());
             }
         }
-        // Two releases, their marks, a tombstone, the budget, two locks and the edition.
-        assert!(files >= 8, "{files}");
     }
+    // Two releases, their marks, a tombstone, the budget, two locks and the edition.
+    assert!(files >= 8, "{files}");
 }
 
 /// In millionths of epsilon.
