@@ -22,7 +22,7 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-/// Rows from which a lake is large: a round takes minutes.
+/// Rows from which a lake is large: a round takes minutes, and the peers' guarded questions most of them.
 const LARGE: u64 = 30_000_000;
 
 /// Asks the ten commonest questions of Imprimatur, `DuckDB` and chDB in turn.
@@ -44,6 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     command.arg(run::root().join("benches/answers.py")).arg(program).arg(folder);
     command.args(["--rounds", &rounds.to_string()]);
     command.args(["--memory-mib", &options.memory_mib.to_string()]);
+    command.args((options.rows >= LARGE).then_some("--guarded-once"));
     command.args(options.json.then_some("--json"));
     run::check(&mut command)
 }
