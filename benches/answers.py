@@ -466,7 +466,8 @@ def measure(program, folder, rounds, once, memory):
                 kept = times.setdefault((question["name"], *key), [])
                 # The first round warms up: it is compared and not counted, unless it is the only one.
                 if number > 0 or rounds == 0 or once and key[1] == "guarded":
-                    kept.append((answers[key]["seconds"], answers[key]["peak"]))
+                    if not answers[key].get("refused") and not answers[key].get("failed"):
+                        kept.append((answers[key]["seconds"], answers[key]["peak"]))
             if number > 0:
                 continue
             for key, answer in answers.items():
@@ -496,12 +497,15 @@ def report(questions, times, rounds, checked):
         for key in KEYS:
             taken = times[(question["name"], *key)]
             seconds = [one for one, _ in taken]
-            row[" ".join(key)] = {"p50": ranked(seconds, 0.5), "p99": ranked(seconds, 0.99), "peak": max(one for _, one in taken)}
+            # Who did not answer has no time, and is nobody to be compared with.
+            row[" ".join(key)] = taken and {
+                "p50": ranked(seconds, 0.5), "p99": ranked(seconds, 0.99), "peak": max(one for _, one in taken)} or None
         for way in ("guarded", "plain"):
-            best = min(row[f"{kind} {way}"]["p50"] for kind in PEERS)
-            row[f"ratio {way}"] = row["ours first"]["p50"] / best
+            peers = [row[f"{kind} {way}"]["p50"] for kind in PEERS if row[f"{kind} {way}"]]
+            ours = row["ours first"]
+            row[f"ratio {way}"] = ours["p50"] / min(peers) if ours and peers else None
         rows.append(row)
-    asked = [len(taken) for taken in times.values()]
+    asked = [len(taken) for (_, who, _), taken in times.items() if who == "ours"]
     return {"rounds": min(asked), "threads": THREADS, **checked, "rows": rows}
 
 
@@ -509,10 +513,13 @@ def show(told):
     keys = [" ".join(key) for key in KEYS]
     print(f"{'seconds, p50 / p99':38}" + "".join(f"{key:>18}" for key in keys) + f"{'ratio guarded':>15}{'plain':>7}")
     for row in told["rows"]:
-        cells = "".join(f"{row[key]['p50']:>9.3f} /{row[key]['p99']:>7.3f}" for key in keys)
-        print(f"{row['question']:38}{cells}{row['ratio guarded']:>15.2f}{row['ratio plain']:>7.2f}")
+        cells = "".join(
+            f"{row[key]['p50']:>9.3f} /{row[key]['p99']:>7.3f}" if row[key] else f"{'no answer':>18}" for key in keys)
+        ratios = "".join(f"{row[name]:>{width}.2f}" if row[name] else f"{'-':>{width}}"
+                         for name, width in (("ratio guarded", 15), ("ratio plain", 7)))
+        print(f"{row['question']:38}{cells}{ratios}")
     print(f"{'most memory, MB':38}" + "".join(
-        f"{max(row[key]['peak'] for row in told['rows']) / 1e6:>18.0f}" for key in keys))
+        f"{max((row[key]['peak'] for row in told['rows'] if row[key]), default=0) / 1e6:>18.0f}" for key in keys))
     for line in told["refused"]:
         print(f"not answered: {line}")
     versions = ", ".join(f"{PEERS[kind].name} {version}" for kind, version in told["versions"].items())
